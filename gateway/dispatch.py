@@ -1,0 +1,717 @@
+"""Hold an account, pace, submit, record.
+
+Policy
+- One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks first
+  whether the epoch is still ours, and the links are closed when it is not.
+- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have left and
+  is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
+  what left. So a killed process leaves at most that many texts `uncertain`; a dropped link at most what was in flight.
+- Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) together
+  with the next watermarks, the parcels let go, those tried again and those opened.
+- What is recorded of a text is final for its attempt; trying again is a new parcel, inserted by the deciding transaction.
+- With each transaction the holder learns the state of its parcels (a stop holds them), the consent given since, and
+  minds the hours: at closing time a parcel is let go until opening, and its watermark lowered to what left.
+- No connection is held while the carrier is waited for, and memory is bounded: two unfinished parcels per priority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from gateway.carriers import Accepted, Answer, Carrier, Deferred, Items, Links, Rejected, Text
+from gateway.errors import Refused, Unavailable
+from gateway.model import Outcome, ParcelState, Priority
+from gateway.store import DATABASE_ERRORS, Store, parcels, receipts
+from gateway.store.parcels import Again, EpochLost, OpenParcel, Result, Step, Verdict
+from gateway.store.receipts import Part, Recent
+from gateway.worktime import Clock, Hours
+
+log = structlog.get_logger()
+
+RECORD_ROWS = 500
+OPEN_PER_PRIORITY = 2
+POLL_SECONDS = 0.2
+HELD_FOR = timedelta(seconds=4)
+RENEW_SECONDS = 1.0
+BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+FAILOVER_SECONDS = 10.0
+UPKEEP_SECONDS = 1.0
+SETTLE_AFTER = timedelta(seconds=2)
+"""A parked receipt is tried again once its text's own response has had time to be recorded."""
+
+
+hours_of = lru_cache(maxsize=64)(Hours.parse)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What an account may do: `rate` parts a second; when a deferred text is tried again, and how often."""
+
+    rate: float
+    retry_seconds: Sequence[float] = (30.0, 120.0, 600.0, 1800.0)
+    max_attempts: int = 5
+
+
+class Bucket:
+    """Parts that may leave now; at most a tenth of a second's worth is saved up."""
+
+    def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
+        self.rate = rate
+        self._monotonic = monotonic
+        self._saved = max(1.0, rate / 10)
+        self._most = self._saved
+        self._at = monotonic()
+
+    def available(self) -> float:
+        """Whole and fractional parts."""
+        now = self._monotonic()
+        self._saved = min(self._most, self._saved + (now - self._at) * self.rate)
+        self._at = now
+        return self._saved
+
+    def spend(self, parts: int) -> None:
+        """A long text may overdraw it; what follows waits the longer."""
+        self._saved -= parts
+
+
+@dataclass(slots=True)
+class Flight:
+    """An open parcel. Positions below `recorded` + those out of order are settled; `sent` is the next to leave."""
+
+    parcel: OpenParcel
+    base: int
+    granted: int
+    sent: int
+    recorded: int
+    ends: str = ""
+    """Why no more of it leaves now: "", stopped, closed."""
+    until: datetime | None = None
+    spared: int = 0
+    """Positions that did not leave and are not yet recorded as such."""
+
+    @property
+    def at_risk(self) -> int:
+        return self.granted - self.recorded - self.spared
+
+    @property
+    def unsent(self) -> int:
+        return self.parcel.n - self.sent
+
+    def next_text(self) -> Text:
+        key, phone, body, parts = self.parcel.texts[self.sent - self.base]
+        return Text(key, self.parcel.attempt, phone, body, parts)
+
+
+class Withdrawals:
+    """Consent given or taken back since the oldest parcel in hand was composed."""
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self._rows: dict[str, dict[int, tuple[str | None, str]]] = defaultdict(dict)
+
+    def learn(self, rows: Sequence[tuple[int, str, str | None, str]]) -> None:
+        """(id, phone, category or None for all, "in" or "out") in the order of the ledger."""
+        for key, phone, category, state in rows:
+            self._rows[phone][key] = (category, state)
+            self.since = max(self.since, key)
+
+    def withholds(self, phone: str, category: str | None, seen: int) -> bool:
+        """Whether the newest word of this number about the category, after `seen`, is no."""
+        if category is None or phone not in self._rows:
+            return False
+        said = [
+            state
+            for key, (about, state) in sorted(self._rows[phone].items())
+            if key > seen and about in (None, category)
+        ]
+        return bool(said) and said[-1] == "out"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a holder has done since it took the account; for the log, the tests and `gateway carriers`."""
+
+    handed_over: int = 0
+    most_at_risk: int = 0
+    recovered_uncertain: int = 0
+    steps: int = 0
+
+
+@dataclass(slots=True)
+class _Hints:
+    """Priorities in which a parcel may wait to be opened, and the broadcast last served in each."""
+
+    maybe: set[int] = field(default_factory=lambda: set(Priority))
+    after: dict[int, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+
+
+class Holder:
+    """One holding of one account, from taking it to losing it or letting it go."""
+
+    def __init__(
+        self,
+        store: Store,
+        carrier: Carrier,
+        epoch: int,
+        consent_seen: int,
+        pace: Pace,
+        clock: Clock,
+        zone: ZoneInfo,
+        recent: Recent,
+        tally: Tally,
+    ) -> None:
+        self._store, self.carrier, self.epoch = store, carrier, epoch
+        self._pace, self._clock, self._zone, self._recent = pace, clock, zone, recent
+        self._bucket = Bucket(pace.rate, clock.monotonic)
+        self._flights: dict[int, Flight] = {}
+        self._by_text: dict[tuple[int, int], Flight] = {}
+        self._results: deque[tuple[int, int, Result]] = deque()
+        self._withdrawals = Withdrawals(consent_seen)
+        self._hints = _Hints()
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self.tally = tally
+
+    # -- what the carrier says -----------------------------------------------------------------------------
+
+    def answered(self, answers: Sequence[Answer]) -> None:
+        """Results wait for the next transaction; the places they leave are filled at once."""
+        for answer in answers:
+            flight = self._by_text.pop((answer.text.key, answer.text.attempt), None)
+            if flight is not None:
+                self._results.append((flight.parcel.id, flight.parcel.attempt, self._result(answer)))
+        self._wake.set()
+        self._send()
+
+    def _result(self, answer: Answer) -> Result:
+        text = answer.text
+        if isinstance(answer, Accepted):
+            for part, ref in enumerate(answer.refs, 1):
+                self._recent.remember(self.carrier.name, ref, Part(text.key, text.attempt, part, text.phone))
+            return Result(text.key, text.parts, Outcome.ACCEPTED, answer.refs, None)
+        if isinstance(answer, Rejected):
+            return Result(text.key, text.parts, Outcome.REJECTED, (), answer.error)
+        if isinstance(answer, Deferred):
+            last = text.attempt >= self._pace.max_attempts
+            return Result(text.key, text.parts, Outcome.EXPIRED if last else Outcome.DEFERRED, (), answer.error)
+        return Result(text.key, text.parts, Outcome.UNCERTAIN, (), answer.error)
+
+    def look_again(self) -> None:
+        """Something was queued: parcels may wait in any priority."""
+        self._hints.maybe.update(Priority)
+        self._wake.set()
+
+    # -- the writer ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled, or until EpochLost; any other error of the database is outlasted."""
+        while not (self._closing and not self._flights):
+            await self._turn()
+            self._send()
+            if not self._results and not self._wants_opening():
+                await self._wait()
+
+    def close_soon(self) -> None:
+        """Send nothing more; `run` ends when all that is in flight is recorded and every parcel let go."""
+        self._closing = True
+        for flight in self._flights.values():
+            flight.ends = flight.ends or "closed"
+        self._wake.set()
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+        if not self._wake.is_set() and not self._closing and (self._flights or await self._anything_ready()):
+            self._hints.maybe.update(Priority)
+
+    async def _anything_ready(self) -> bool:
+        return await self._store.read(parcels.has_ready, self.carrier.name, self._clock.now())
+
+    async def _turn(self) -> None:
+        step = self._plan()
+        if step is None:
+            return
+        verdict = await self._write(step)
+        self.tally.steps += 1
+        self._learn(step, verdict)
+
+    async def _write(self, step: Step) -> Verdict:
+        for attempt in range(1_000_000):
+            now = self._clock.now()
+            try:
+                return await self._store.write(
+                    parcels.record,
+                    self.carrier.name,
+                    self.epoch,
+                    step,
+                    list(self._flights),
+                    now,
+                    attempt > 0,
+                )
+            except EpochLost:
+                raise
+            except DATABASE_ERRORS as error:
+                wait = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
+                log.warning("record.failed", carrier=self.carrier.name, error=type(error).__name__, again_in=wait)
+                await asyncio.sleep(wait)
+        raise AssertionError("unreachable")
+
+    # -- planning one transaction --------------------------------------------------------------------------
+
+    def _plan(self) -> Step | None:
+        self._mind_the_clock()
+        step = Step(consent_seen=self._withdrawals.since)
+        settled = self._take_results(step)
+        self._let_go(step, settled)
+        self._grant(step, settled)
+        if not self._closing:
+            step.open = {p: self._hints.after[p] for p in sorted(self._hints.maybe) if self._room_in(p)}
+        if not (step.results or step.watermarks or step.let_go or step.open or self._flights):
+            return None
+        return step
+
+    def _take_results(self, step: Step) -> dict[int, int]:
+        """Move up to RECORD_ROWS rows into the step; answers how many texts of each parcel they settle."""
+        settled: dict[int, int] = defaultdict(int)
+        again: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        rows = 0
+        while self._results and rows < RECORD_ROWS:
+            item = self._results.popleft()
+            step.results.append(item)
+            rows += item[2].parts
+            settled[item[0]] += 1
+            if (at_once := self._tries_again(item[0], item[2])) is not None:
+                again[item[0], at_once].append(item[2].key)
+        step.again = [self._again(parcel_id, keys, at_once) for (parcel_id, at_once), keys in again.items()]
+        return settled
+
+    def _tries_again(self, parcel_id: int, result: Result) -> bool | None:
+        """None: not at all; True: at once (emergency, by the category's rule); False: after a pause."""
+        if result.outcome is Outcome.DEFERRED:
+            return False
+        resends = self._flights[parcel_id].parcel.on_uncertain == "resend"
+        return True if resends and result.outcome is Outcome.UNCERTAIN else None
+
+    def _again(self, parcel_id: int, keys: list[int], at_once: bool) -> Again:
+        attempt = self._flights[parcel_id].parcel.attempt
+        pauses = self._pace.retry_seconds
+        pause = timedelta(seconds=pauses[min(attempt, len(pauses)) - 1])
+        return Again(parcel_id, attempt + 1, tuple(keys), None if at_once else self._clock.now() + pause)
+
+    def _let_go(self, step: Step, settled: Mapping[int, int]) -> None:
+        for flight in self._flights.values():
+            recorded = flight.recorded + settled.get(flight.parcel.id, 0)
+            if flight.granted > flight.sent and flight.ends:
+                step.watermarks[flight.parcel.id] = flight.sent
+            if recorded < flight.sent or not (flight.ends or flight.sent == flight.parcel.n):
+                continue
+            done = flight.sent == flight.parcel.n
+            step.let_go[flight.parcel.id] = (ParcelState.DONE, None) if done else (None, flight.until)
+
+    def _grant(self, step: Step, settled: Mapping[int, int]) -> None:
+        """Raise watermarks, urgent parcels first, as far as `at_risk` and one second's pace allow."""
+        at_risk = sum(f.at_risk for f in self._flights.values()) - sum(settled.values())
+        ahead = sum(f.granted - f.sent for f in self._flights.values())
+        budget = min(2 * self.carrier.capacity - at_risk, max(1, int(self._pace.rate)) - ahead)
+        for flight in self._in_turn():
+            if budget <= 0:
+                return
+            if flight.ends or flight.parcel.id in step.let_go:
+                continue
+            more = min(budget, flight.parcel.n - flight.granted)
+            if more > 0:
+                step.watermarks[flight.parcel.id] = flight.granted + more
+                budget -= more
+
+    def _in_turn(self) -> Iterator[Flight]:
+        return iter(sorted(self._flights.values(), key=lambda f: f.parcel.priority))
+
+    def _room_in(self, priority: int) -> bool:
+        unsent = (f for f in self._flights.values() if f.parcel.priority == priority and not f.ends and f.unsent)
+        return sum(1 for _ in unsent) < OPEN_PER_PRIORITY
+
+    def _wants_opening(self) -> bool:
+        return not self._closing and any(self._room_in(p) for p in self._hints.maybe)
+
+    # -- after it ------------------------------------------------------------------------------------------
+
+    def _learn(self, step: Step, verdict: Verdict) -> None:
+        for parcel_id, _, _ in step.results:
+            flight = self._flights[parcel_id]
+            flight.recorded += 1
+            # What has not left is recorded after what has.
+            flight.spared = min(flight.spared, flight.parcel.n - flight.recorded)
+        for parcel_id, mark in step.watermarks.items():
+            self._flights[parcel_id].granted = mark
+        self.tally.most_at_risk = max(self.tally.most_at_risk, sum(f.at_risk for f in self._flights.values()))
+        for parcel_id in step.let_go:
+            del self._flights[parcel_id]
+        self._withdrawals.learn(verdict.consent)
+        self._obey(verdict.states)
+        opened = {parcel.priority for parcel in verdict.opened}
+        self._hints.maybe -= step.open.keys() - opened
+        for parcel in verdict.opened:
+            self._hints.after[parcel.priority] = parcel.broadcast_id
+            self._take_up(parcel)
+
+    def _obey(self, states: Mapping[int, ParcelState]) -> None:
+        for parcel_id, state in states.items():
+            flight = self._flights.get(parcel_id)
+            if flight is None:
+                continue
+            if state is ParcelState.CANCELLED and flight.parcel.members is not None and not flight.ends:
+                self._settle_rest(flight, Outcome.CANCELLED)
+            elif state in (ParcelState.HELD, ParcelState.CANCELLED):
+                flight.ends = "stopped"
+
+    def _take_up(self, parcel: OpenParcel) -> None:
+        start = parcel.watermark
+        self._flights[parcel.id] = Flight(parcel, base=start, granted=start, sent=start, recorded=start)
+        # It was composed before what we know of consent begins: read from there on before any of it is granted.
+        self._withdrawals.since = min(self._withdrawals.since, parcel.consent_seen)
+
+    # -- sending -------------------------------------------------------------------------------------------
+
+    def _mind_the_clock(self) -> None:
+        now = self._clock.now()
+        for flight in self._flights.values():
+            if flight.ends:
+                continue
+            if flight.parcel.expires_at is not None and flight.parcel.expires_at <= now:
+                self._settle_rest(flight, Outcome.EXPIRED)
+            elif flight.parcel.hours is not None:
+                self._mind_the_hours(flight, hours_of(flight.parcel.hours), now)
+
+    def _mind_the_hours(self, flight: Flight, hours: Hours, now: datetime) -> None:
+        if hours.is_open(now, self._zone):
+            return
+        opening = hours.next_opening(now, self._zone)
+        if flight.parcel.expires_at is not None and opening >= flight.parcel.expires_at:
+            self._settle_rest(flight, Outcome.EXPIRED)
+        else:
+            flight.ends, flight.until = "closed", opening
+
+    def _settle_rest(self, flight: Flight, outcome: Outcome) -> None:
+        """Record of all that has not left that it will not leave."""
+        for key, _, _, parts in flight.parcel.texts[flight.sent - flight.base :]:
+            self._results.append((flight.parcel.id, flight.parcel.attempt, Result(key, parts, outcome, (), None)))
+        flight.spared = flight.unsent
+        flight.sent = flight.granted = flight.parcel.n
+
+    def _send(self) -> None:
+        """Hand over what is granted, as far as the carrier's free places and the pace allow."""
+        free, pace = self.carrier.free, self._bucket.available()
+        capacity, batch = self.carrier.capacity, list[Text]()
+        for flight in self._in_turn():
+            while not flight.ends and flight.sent < flight.granted:
+                text = flight.next_text()
+                fits = text.parts <= free or (free == capacity and not batch)
+                if not fits or pace < 1:
+                    self._hand_over(batch)
+                    self._send_later(text, pace, fits)
+                    return
+                flight.sent += 1
+                if self._withdrawals.withholds(text.phone, flight.parcel.category, flight.parcel.consent_seen):
+                    self._withhold(flight, text)
+                    continue
+                free, pace = free - text.parts, pace - text.parts
+                self._bucket.spend(text.parts)
+                self._by_text[text.key, text.attempt] = flight
+                batch.append(text)
+        self._hand_over(batch)
+
+    def _withhold(self, flight: Flight, text: Text) -> None:
+        result = Result(text.key, text.parts, Outcome.WITHHELD, (), "opted out")
+        self._results.append((flight.parcel.id, flight.parcel.attempt, result))
+        self._wake.set()
+
+    def _hand_over(self, batch: list[Text]) -> None:
+        if batch:
+            self.tally.handed_over += len(batch)
+            self.carrier.submit(batch)
+            # The watermark follows what left, so there may be more to grant.
+            self._wake.set()
+
+    def _send_later(self, text: Text, pace: float, fits: bool) -> None:
+        if fits and (self._timer is None or self._timer.cancelled()):
+            wait = max(0.001, (1 - pace) / self._pace.rate)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._send()
+
+    def drop(self) -> None:
+        """The account is somebody else's: forget everything, send nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._flights.clear()
+        self._by_text.clear()
+        self._results.clear()
+
+
+# -- keeping an account ----------------------------------------------------------------------------------------
+
+GRACE_SECONDS = 5.0
+Receive = Callable[[str, Items], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What an account needs: how to make its carrier, its pace, and where its parcels go while it is down."""
+
+    name: str
+    make: Callable[[Links], Carrier]
+    pace: Pace
+    onward: Mapping[str, str] = field(default_factory=dict)
+    """Route -> the carrier after this one."""
+
+
+class Account:
+    """Takes an account, opens its carrier and runs holders, one after another, until it is stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        setup: Setup,
+        *,
+        node: str,
+        clock: Clock,
+        zone: ZoneInfo,
+        recent: Recent,
+        receive: Receive,
+    ) -> None:
+        self._store, self._setup, self._node = store, setup, node
+        self._clock, self._zone, self._recent, self._receive = clock, zone, recent, receive
+        self._stopping = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._holder: Holder | None = None
+        self.carrier: Carrier | None = None
+        self.tally = Tally()
+        self.state = "waiting"
+        """waiting (somebody else holds it), down, up, stopped."""
+
+    def look_again(self) -> None:
+        """Something was queued for this account."""
+        if self._holder is not None:
+            self._holder.look_again()
+
+    def stop(self) -> None:
+        """Send nothing more; `run` ends when what is in flight is recorded."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until `stop`; losing the account only means waiting for it again."""
+        while not self._stopping.is_set():
+            epoch = await self._take()
+            if epoch is None:
+                await self._pause(RENEW_SECONDS)
+                continue
+            try:
+                await self._hold(epoch)
+            except EpochLost:
+                log.warning("account.lost", carrier=self._setup.name, epoch=epoch)
+            finally:
+                self.state = "waiting"
+        self.state = "stopped"
+
+    async def _take(self) -> int | None:
+        try:
+            return await self._store.write(parcels.take, self._setup.name, self._node, self._clock.now(), HELD_FOR)
+        except DATABASE_ERRORS as error:
+            log.warning("account.take_failed", carrier=self._setup.name, error=type(error).__name__)
+            return None
+
+    async def _hold(self, epoch: int) -> None:
+        name = self._setup.name
+        renewing = asyncio.create_task(self._renew(epoch))
+        try:
+            found = await self._store.write(parcels.recover, name, epoch, self._clock.now())
+            self.tally.recovered_uncertain += sum(parcel.uncertain for parcel in found)
+            for parcel in found:
+                log.warning("parcel.recovered", carrier=name, parcel=parcel.parcel_id, uncertain=parcel.uncertain)
+            await self._keep_sending(epoch, renewing)
+            await self._store.write(parcels.let_account_go, name, epoch, self._clock.now())
+        finally:
+            renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, EpochLost):
+                await renewing
+
+    async def _renew(self, epoch: int) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
+            if not held:
+                raise EpochLost("通道已由另一进程接管", "the account is held by another process")
+
+    async def _keep_sending(self, epoch: int, renewing: asyncio.Task[None]) -> None:
+        failures, down_for = 0, 0.0
+        while not self._stopping.is_set():
+            carrier = self._setup.make(self._links())
+            try:
+                await carrier.open()
+            except Unavailable as error:
+                self.state = "down"
+                wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+                log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=wait)
+                failures, down_for = failures + 1, down_for + wait
+                if down_for >= FAILOVER_SECONDS and self._setup.onward:
+                    await self._store.write(parcels.move, self._setup.name, dict(self._setup.onward))
+                await self._pause(wait)
+                if renewing.done():
+                    renewing.result()
+                continue
+            failures, down_for, self.state, self.carrier = 0, 0.0, "up", carrier
+            await self._send_over(carrier, epoch, renewing)
+
+    async def _send_over(self, carrier: Carrier, epoch: int, renewing: asyncio.Task[None]) -> None:
+        """Run one holder over an open carrier until it fails, the account is lost, or we are told to stop."""
+        self._failed.clear()
+        seen = await self._store.read(parcels.newest_consent)
+        holder = Holder(
+            self._store,
+            carrier,
+            epoch,
+            seen,
+            self._setup.pace,
+            self._clock,
+            self._zone,
+            self._recent,
+            self.tally,
+        )
+        self._holder = holder
+        running = asyncio.create_task(holder.run())
+        ends = [asyncio.create_task(event.wait()) for event in (self._failed, self._stopping)]
+        try:
+            await asyncio.wait({running, renewing, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            if renewing.done():
+                renewing.result()
+            holder.close_soon()
+            if not self._failed.is_set():
+                await asyncio.wait({running}, timeout=GRACE_SECONDS)
+            await carrier.close()
+            await running
+        finally:
+            self._holder = None
+            holder.drop()
+            for task in (running, *ends):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, EpochLost):
+                await running
+            await carrier.close()
+
+    def _links(self) -> Links:
+        return Links(
+            answered=self._answered,
+            receive=lambda items: self._receive(self._setup.name, items),
+            failed=self._on_failed,
+            now=self._clock.now,
+        )
+
+    def _answered(self, answers: Sequence[Answer]) -> None:
+        if self._holder is not None:
+            self._holder.answered(answers)
+
+    def _on_failed(self, why: str) -> None:
+        log.warning("carrier.failed", carrier=self._setup.name, why=why)
+        self._failed.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+
+# -- one dispatching process -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """On SQLite a lock file admits one dispatching process; Refused while another runs. On PostgreSQL accounts decide."""
+    if store.path is None:
+        yield
+        return
+    with Path(f"{store.path}.dispatch.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(
+                "另一个进程正在发送（gateway serve）", "another process is dispatching (gateway serve)"
+            ) from error
+        yield
+
+
+class Dispatcher:
+    """All accounts of this process, and the upkeep that goes with them."""
+
+    def __init__(
+        self,
+        store: Store,
+        setups: Sequence[Setup],
+        *,
+        clock: Clock,
+        zone: ZoneInfo,
+        recent: Recent,
+        receive: Receive,
+    ) -> None:
+        self._store, self._clock = store, clock
+        node = f"{os.uname().nodename}:{os.getpid()}"
+        self.accounts = {
+            setup.name: Account(store, setup, node=node, clock=clock, zone=zone, recent=recent, receive=receive)
+            for setup in setups
+        }
+
+    def look_again(self) -> None:
+        """Parcels were queued or approved in this process; others are noticed by polling."""
+        for account in self.accounts.values():
+            account.look_again()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Dispatcher]:
+        """Hold the accounts for the length of a `async with`; leaves in order."""
+        with alone(self._store):
+            upkeep = asyncio.create_task(self._upkeep())
+            tasks = [asyncio.create_task(account.run()) for account in self.accounts.values()]
+            try:
+                yield self
+            finally:
+                for account in self.accounts.values():
+                    account.stop()
+                await asyncio.gather(*tasks)
+                upkeep.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await upkeep
+                await self.count()
+
+    async def count(self) -> None:
+        """Have every stale parcel counted; in slices, so that no watermark waits for it."""
+        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+            await asyncio.sleep(0)
+
+    async def _upkeep(self) -> None:
+        while True:
+            try:
+                await self._tidy()
+            except DATABASE_ERRORS as error:
+                log.warning("upkeep.failed", error=type(error).__name__)
+            await asyncio.sleep(UPKEEP_SECONDS)
+
+    async def _tidy(self) -> None:
+        now = self._clock.now()
+        for name in self.accounts:
+            await self._store.write(parcels.expire, name, now)
+        await self._store.write(receipts.settle, now - SETTLE_AFTER)
+        await self.count()

@@ -1,0 +1,209 @@
+"""SQL of receipts: from an operator's reference to the text it was given to.
+
+Policy
+- A reference is looked for among the recent ones in memory (bounded), then, in one query for all that are left, in the
+  index. References wrap and repeat: the number must agree, and two texts that fit are quarantined, never guessed.
+- What fits nothing is parked and tried again; a late, early or repeated receipt changes nothing but by adding a fact.
+- A text whose fate is unknown is settled by a parked receipt only when account, number and time fit and it is the only
+  one to that number without a receipt; that is recorded as matched by number.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, delete, select
+
+from gateway.model import Outcome, home_parcel
+from gateway.store import bulk
+from gateway.store.parcels import mark_stale
+from gateway.store.tables import message, receipt, receipt_unmatched, submission
+
+RECENT_REFS = 200_000
+"""About 26 MB."""
+
+RECEIPT_COLUMNS = ("message_id", "attempt", "part", "state", "error", "matched", "at")
+UNMATCHED_COLUMNS = ("carrier", "carrier_ref", "phone", "state", "error", "why", "at", "parked_at")
+SETTLE_BEFORE = timedelta(minutes=1)
+"""How much earlier than the text a receipt's time may lie: operators' clocks differ."""
+
+
+class Part(NamedTuple):
+    """One part of one attempt of a text, and the number it went to."""
+
+    message_id: int
+    attempt: int
+    part: int
+    phone: str
+
+
+class Recent:
+    """The newest references of all accounts, oldest forgotten first."""
+
+    def __init__(self, limit: int = RECENT_REFS) -> None:
+        self._limit = limit
+        self._parts: OrderedDict[tuple[str, str], Part] = OrderedDict()
+
+    def remember(self, carrier: str, ref: str, part: Part) -> None:
+        """Known from the moment the response is parsed, since a receipt can overtake its recording."""
+        self._parts[carrier, ref] = part
+        if len(self._parts) > self._limit:
+            self._parts.popitem(last=False)
+
+    def find(self, carrier: str, ref: str) -> Part | None:
+        """The newest part that was given this reference."""
+        return self._parts.get((carrier, ref))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One receipt as the carrier parsed it."""
+
+    ref: str
+    phone: str
+    state: str
+    error: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How many receipts of a batch found their part, and how many were parked."""
+
+    matched: int
+    parked: int
+
+
+def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Part | None], now: datetime) -> Stored:
+    """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
+    found = _look_up(db, carrier, [t.ref for t, part in zip(told, known, strict=True) if part is None])
+    rows: list[bulk.Row] = []
+    parked: list[bulk.Row] = []
+    for one, recent in zip(told, known, strict=True):
+        part, why = _fit(one, [recent] if recent is not None else found.get(one.ref, []))
+        if part is not None:
+            rows.append((*part[:3], one.state, one.error, "ref", one.at))
+        else:
+            parked.append((carrier, one.ref, one.phone, one.state, one.error, why, one.at, now))
+    _append(db, rows)
+    bulk.insert(db, receipt_unmatched, UNMATCHED_COLUMNS, parked, ignore=True)
+    return Stored(len(rows), len(parked))
+
+
+def _fit(told: Told, candidates: Sequence[Part]) -> tuple[Part | None, str]:
+    fitting = [part for part in candidates if part.phone == told.phone]
+    if len(fitting) == 1:
+        return fitting[0], ""
+    if fitting:
+        return None, "two_candidates"
+    return None, "number_differs" if candidates else "unknown"
+
+
+def _look_up(db: Connection, carrier: str, refs: Sequence[str]) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = defaultdict(list)
+    if not refs:
+        return found
+    query = (
+        select(
+            submission.c.carrier_ref,
+            submission.c.message_id,
+            submission.c.attempt,
+            submission.c.part,
+            message.c.phone,
+        )
+        .join(message, message.c.id == submission.c.message_id)
+        .where(submission.c.carrier == carrier, submission.c.carrier_ref.in_(refs))
+    )
+    for ref, *part in db.execute(query):
+        found[ref].append(Part(*part))
+    return found
+
+
+def _append(db: Connection, rows: Sequence[bulk.Row]) -> None:
+    bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
+    mark_stale(db, {home_parcel(row[0]) for row in rows})
+
+
+def settle(db: Connection, parked_before: datetime, limit: int = 500) -> Stored:
+    """Try parked receipts again: by reference first, then by number for texts whose fate is unknown."""
+    unknown = and_(receipt_unmatched.c.why == "unknown", receipt_unmatched.c.parked_at <= parked_before)
+    parked = db.execute(select(receipt_unmatched).where(unknown).order_by(receipt_unmatched.c.id).limit(limit)).all()
+    by_carrier: dict[str, list[Any]] = defaultdict(list)
+    for row in parked:
+        by_carrier[row.carrier].append(row)
+    matched = 0
+    for carrier, rows in by_carrier.items():
+        matched += _settle(db, carrier, rows)
+    return Stored(matched, len(parked) - matched)
+
+
+def _settle(db: Connection, carrier: str, rows: Sequence[Any]) -> int:
+    found = _look_up(db, carrier, [row.carrier_ref for row in rows])
+    unsettled = _without_receipt(db, carrier, {row.phone for row in rows})
+    fitted: list[bulk.Row] = []
+    done: list[int] = []
+    for row in rows:
+        told = Told(row.carrier_ref, row.phone, row.state, row.error, row.at)
+        part, _ = _fit(told, found.get(row.carrier_ref, []))
+        how = "ref"
+        if part is None:
+            part, how = _by_number(told, unsettled), "number"
+        if part is not None:
+            fitted.append((*part[:3], row.state, row.error, how, row.at))
+            done.append(row.id)
+    _append(db, fitted)
+    if done:
+        db.execute(delete(receipt_unmatched).where(receipt_unmatched.c.id.in_(done)))
+    return len(done)
+
+
+Unsettled = dict[str, list["_Text"]]
+
+
+@dataclass(slots=True)
+class _Text:
+    """A text to a number that has no receipt yet, with the parts that nobody has spoken of."""
+
+    uncertain: bool
+    created_at: datetime
+    parts: list[Part]
+
+
+def _by_number(told: Told, unsettled: Unsettled) -> Part | None:
+    candidates = unsettled.get(told.phone, [])
+    if len(candidates) != 1 or not candidates[0].uncertain or not candidates[0].parts:
+        return None
+    if candidates[0].created_at - told.at > SETTLE_BEFORE:
+        return None
+    return candidates[0].parts.pop(0)
+
+
+def _without_receipt(db: Connection, carrier: str, phones: Iterable[str]) -> Unsettled:
+    """Texts to these numbers that may have arrived and of which nothing was said."""
+    spoken_of = select(receipt.c.message_id).where(
+        receipt.c.message_id == submission.c.message_id, receipt.c.attempt == submission.c.attempt
+    )
+    s = submission.c
+    query = (
+        select(message.c.phone, message.c.created_at, s.outcome, s.message_id, s.attempt, s.part)
+        .join(message, message.c.id == s.message_id)
+        .where(
+            s.outcome.in_((Outcome.UNCERTAIN, Outcome.ACCEPTED)),
+            s.carrier == carrier,
+            message.c.phone.in_(sorted(phones)),
+            ~spoken_of.exists(),
+        )
+        .order_by(s.message_id, s.attempt, s.part)
+    )
+    texts: dict[tuple[str, int, int], _Text] = {}
+    for phone, created_at, outcome, key, attempt, part in db.execute(query):
+        text = texts.setdefault((phone, key, attempt), _Text(outcome == Outcome.UNCERTAIN, created_at, []))
+        text.parts.append(Part(key, attempt, part, phone))
+    unsettled: Unsettled = defaultdict(list)
+    for (phone, _, _), text in texts.items():
+        unsettled[phone].append(text)
+    return unsettled
