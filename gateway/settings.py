@@ -1,0 +1,444 @@
+"""The tables of config.toml: what each key may be, and nothing about where it came from.
+
+Every table is frozen and knows no key but its own; a carrier alone keeps the others, unread, for its
+protocol. Secrets are never among the values: a key ending in `_env` names an environment variable,
+whose value is handed out by a method and kept nowhere. Paths are relative to the site's directory and
+stay inside it. Relations between tables are not checked here but in `gateway.config`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gateway.errors import Invalid, Refused
+from gateway.hall import Hall, Text, Words
+from gateway.tomlfile import Table, TomlFile, did_you_mean, wrong
+
+SHORTEST_RETENTION = 180
+"""Days; MIIT order 74 (2026) asks for six months of send and receive times, numbers, opt-ins and content."""
+
+Operator = Literal["移动", "电信", "联通", "广电"]
+OPERATORS: tuple[Operator, ...] = ("移动", "电信", "联通", "广电")
+Environment = Mapping[str, str]
+
+
+# --- kinds of values ---------------------------------------------------------------------------
+
+
+class Hours(NamedTuple):
+    """Open from `open`, included, to `close`, excluded, on the site's clock; midnight as `close` is 24:00."""
+
+    open: time
+    close: time
+
+
+def _hours(text: object) -> Hours | None:
+    """`08:00-21:00`; an empty text is round the clock, None."""
+    if text == "":
+        return None
+    found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", text) if isinstance(text, str) else None
+    if not found or found[1] == found[2]:
+        raise wrong("时段应写作 08:00-21:00，全天写空", 'hours are written 08:00-21:00, always as ""')
+    return Hours(_time(found[1]), time() if found[2] == "24:00" else _time(found[2]))
+
+
+def _time(text: str) -> time:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise wrong(f"没有这个时间：{text}，应写作 07:30", f"no such time: {text}; times are written 07:30")
+    return time.fromisoformat(text)
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def span(text: object) -> timedelta:
+    """`30m`, `24h`, `3d`."""
+    if isinstance(text, timedelta):
+        return text
+    found = re.fullmatch(r"([1-9]\d{0,4})([smhd])", text) if isinstance(text, str) else None
+    if not found:
+        raise wrong("时长应写作 30m、24h 或 3d", "a span is written 30m, 24h or 3d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _area_code(code: str) -> str:
+    group = {2: 2, 4: 2, 6: 2, 9: 3, 12: 3}.get(len(code))
+    if group is None or not (code.isascii() and code.isdigit()):
+        raise wrong("区划代码是 2、4、6、9 或 12 位数字", "an area code has 2, 4, 6, 9 or 12 digits")
+    if not code[-group:].strip("0"):
+        raise wrong("区划代码末尾不要补零", "an area code is not padded with zeros")
+    return code
+
+
+def _inside(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+        raise wrong("路径要在站点目录之内", "a path stays inside the site's directory")
+    return path
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise wrong("没有这个时区", "no such time zone") from None
+    return name
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.password:
+        raise wrong("应是不带密码的 http(s) 地址", "should be an http(s) address without a password")
+    return _only_area(url)
+
+
+def _only_area(text: str) -> str:
+    if "{" in text.replace("{area}", "") or "}" in text.replace("{area}", ""):
+        raise wrong("只能有 {area} 一个占位", "the only placeholder is {area}")
+    return text
+
+
+AreaCode = Annotated[str, AfterValidator(_area_code)]
+Span = Annotated[timedelta, BeforeValidator(span)]
+InnerPath = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+Price = Annotated[Decimal, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=1)]
+Kept = Annotated[int, Field(ge=SHORTEST_RETENTION)]
+
+
+def secret(name: str, environ: Environment | None = None) -> str:
+    """The value of an environment variable; Refused where it is missing or empty."""
+    value = (os.environ if environ is None else environ).get(name, "")
+    if not value:
+        raise Refused(f"环境变量 {name} 没有设置", f"the environment variable {name} is not set")
+    return value
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+class Site(Table):
+    """Who sends. `price` is in `currency` per billed part."""
+
+    name: Text
+    signature: Annotated[str, Field(min_length=2, max_length=12, pattern=r"^[^【】\s]*$")]
+    area: AreaCode
+    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    phone: Text
+    language: Literal["zh", "en"] = "zh"
+    price: Price = Decimal("0.05")
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "CNY"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class StoreSettings(Table):
+    """Where the database is; an address with a password comes from the environment."""
+
+    url: str | None = None
+    url_env: EnvName | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _known_and_harmless(cls, url: str | None) -> str | None:
+        if url and urlsplit(url).password:
+            raise wrong("地址里不写密码，改用 url_env", "no password in the address: use url_env")
+        if url and not url.startswith(("sqlite:///", "postgresql+asyncpg://")):
+            raise wrong(
+                "应以 sqlite:/// 或 postgresql+asyncpg:// 开头",
+                "should begin with sqlite:/// or postgresql+asyncpg://",
+            )
+        return url
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        _exactly_one(url=self.url, url_env=self.url_env)
+        return self
+
+
+class Area(Table):
+    """A place the site serves. `clerk` is told whom no text can reach."""
+
+    code: AreaCode
+    name: Text
+    clerk: Annotated[str, Field(pattern=r"^1\d{10}$")] | None = None
+
+
+class Calendar(Table):
+    """The site's own days off and made-up working days; they outrank the published ones."""
+
+    off: frozenset[date] = frozenset()
+    on: frozenset[date] = frozenset()
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if both := ", ".join(str(day) for day in sorted(self.off & self.on)):
+            raise wrong(f"同一天既放假又上班：{both}", f"both off and on: {both}")
+        return self
+
+
+class Carrier(Table):
+    """One account with an operator. `options` are the keys that its protocol checks by itself.
+
+    `rate` is texts per second over all `links`; `in_flight` is per link.
+    """
+
+    name: Slug
+    protocol: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*$")]
+    operators: Annotated[tuple[Operator, ...], Field(min_length=1)] = OPERATORS
+    signature_place: Literal["front", "back", "carrier"] = "front"
+    signature_state: Literal["unneeded", "filed", "pending", "refused"] = "unneeded"
+    price: Price | None = None
+    rate: Annotated[float, Field(gt=0)] = 50
+    in_flight: Count = 16
+    links: Count = 1
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, table: object) -> object:
+        if not isinstance(table, dict):
+            return table
+        own = cls.model_fields.keys() - {"options"}
+        options = {key: value for key, value in table.items() if key not in own}
+        return {key: value for key, value in table.items() if key in own} | {"options": options}
+
+    def with_secrets(self, environ: Environment | None = None) -> dict[str, Any]:
+        """`options`, NAME_env replaced by NAME with the variable's value; Refused if not set."""
+        return dict(_revealed(key, value, environ) for key, value in self.options.items())
+
+
+def _revealed(key: str, value: Any, environ: Environment | None) -> tuple[str, Any]:
+    return (key.removesuffix("_env"), secret(str(value), environ)) if key.endswith("_env") else (key, value)
+
+
+class Route(Table):
+    """Which carriers serve a text, in order; no operators or no categories named means all of them."""
+
+    name: Slug
+    carriers: Annotated[tuple[str, ...], Field(min_length=1)]
+    operators: tuple[Operator, ...] = ()
+    categories: tuple[Slug, ...] = ()
+
+
+class Feed(Table):
+    """Where weather comes from. `source` is the issuing station, which every text names (气象法 22)."""
+
+    name: Slug
+    kind: Literal["station", "open-meteo"]
+    source: Text
+    url: Annotated[str, AfterValidator(_web_address)] | None = None
+    file: Annotated[InnerPath, AfterValidator(_only_area)] | None = None
+    secret_env: EnvName | None = None
+    max_age_hours: Count = 24
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        _exactly_one(url=self.url, file=self.file)
+        return self
+
+
+def _exactly_one(**given: object) -> None:
+    if sum(value is not None for value in given.values()) != 1:
+        names = list(given)
+        raise wrong(f"{'、'.join(names)} 要写且只写一个", f"exactly one of {', '.join(names)}")
+
+
+Sex = Literal["男", "女"]
+Ages = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=150)]]
+
+
+class Audience(Table):
+    """A selection of people; every condition given must hold, an empty one is the whole site.
+
+    `villages` and `tags` ask for any of those named. `age` is in whole years on the day of composing, both
+    ends included. `away`: True only those who work elsewhere, False only those at home. `list` is a CSV or
+    XLSX inside the site's directory.
+    """
+
+    name: str = ""
+    area: AreaCode | Literal[""] = ""
+    villages: Words = ()
+    tags: Words = ()
+    sex: Sex | None = None
+    age: Ages | None = None
+    away: bool | None = None
+    list: InnerPath | None = None
+
+    @field_validator("age")
+    @classmethod
+    def _in_order(cls, age: Ages | None) -> Ages | None:
+        if age and age[0] > age[1]:
+            raise wrong("年龄应从小到大", "ages go from low to high")
+        return age
+
+    @classmethod
+    def of(cls, *, age: str | None = None, **options: Any) -> Audience:
+        """From a form or a command line, where `age` is "18-22", "60-" or "18". Raises Invalid."""
+        given = {key: value for key, value in options.items() if value is not None}
+        if age:
+            low, _, high = age.partition("-")
+            given["age"] = (low or "0", high or ("150" if age.endswith("-") else low))
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            raise Invalid(TomlFile("audience", "", {}).problems(error, cls)) from None
+
+
+_DAY_NAMES = {"daily", "workdays", "last-workday", "last", "mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+
+
+def _words(value: object) -> tuple[str, ...]:
+    """A text with commas, a number, a date, or an array of these."""
+    many = value if isinstance(value, list | tuple) else [value]
+    return tuple(word.strip() for one in many for word in str(one).split(",") if word.strip())
+
+
+def _day(word: str) -> str:
+    if word in _DAY_NAMES or re.fullmatch(r"[1-9]|[12]\d|3[01]", word):
+        return word
+    try:
+        return date.fromisoformat(word).isoformat()
+    except ValueError:
+        zh, en = did_you_mean(word, _DAY_NAMES)
+        raise wrong(
+            f"日期 {word} 不认识{zh or '，可写 daily、workdays、mon、5、2026-10-01 等'}",
+            f"unknown day {word}{en or ': daily, workdays, mon, 5, 2026-10-01 and so on'}",
+        ) from None
+
+
+def _cron(text: str) -> str:
+    fields = text.split()
+    if len(fields) != 5 or any(re.search(r"[^0-9*/,-]", field) for field in fields[:4]):
+        raise wrong("cron 应是五段", "cron has five fields")
+    # Libraries disagree on which day 0 is, so that a digit would go out on the wrong day.
+    if not re.fullmatch(r"\*|[a-z]{3}([,-][a-z]{3})*", fields[4].lower()):
+        raise wrong("cron 的星期要写 mon-fri 这样的英文缩写", "cron's weekdays are names: mon-fri, not digits")
+    return " ".join(fields).lower()
+
+
+class Schedule(Table):
+    """What is sent when. Either `on` and `at`, as words, or `cron`; `missed`: what to do after an outage."""
+
+    name: Slug
+    template: Text
+    on: Annotated[tuple[Annotated[str, AfterValidator(_day)], ...], BeforeValidator(_words)] = ()
+    at: Annotated[
+        tuple[Annotated[str, AfterValidator(lambda word: f"{_time(word):%H:%M}")], ...],
+        BeforeValidator(_words),
+    ] = ()
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    missed: Literal["late", "skip", "ask"] = "ask"
+    late_within: Span = timedelta(hours=2)
+    audience: Audience = Audience()
+    feed: str | None = None
+    fields: Mapping[str, Annotated[str, Field(coerce_numbers_to_str=True)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_way_to_say_when(self) -> Self:
+        if bool(self.on) != bool(self.at) or bool(self.on) == bool(self.cron):
+            raise wrong("要么写 on 和 at，要么写 cron", "either on and at, or cron")
+        return self
+
+
+class Webhook(Table):
+    """Where operators and our own callers reach us; its secret signs what they send (Standard Webhooks)."""
+
+    listen: Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$")] = "127.0.0.1:8081"
+    secret_env: EnvName = "GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (a name)
+    tolerance_seconds: Count = 300
+
+    def secret(self, environ: Environment | None = None) -> str:
+        return secret(self.secret_env, environ)
+
+
+class Dispatch(Table):
+    """When a deferred text is tried again: after each of these, the last one repeated."""
+
+    retry_seconds: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 120, 600, 1800)
+    max_attempts: Count = 5
+
+
+class Inbound(Table):
+    """How texts that come in are read; `optout_words` are added to the built-in ones."""
+
+    join_seconds: Annotated[int, Field(ge=0, le=600)] = 60
+    acknowledge_once_minutes: Annotated[int, Field(ge=0)] = 10
+    optout_words: Words = ()
+
+
+class Retention(Table):
+    """Days that things are kept, counted from when they happened."""
+
+    texts_days: Kept = 180
+    receipts_days: Kept = 180
+    audit_days: Kept = 1095
+
+
+class HallTable(Table):
+    """Which file describes the hall."""
+
+    file: InnerPath = "windows.toml"
+
+
+DEFAULT_HOURS = {"notice": "08:00-21:00", "promotion": "08:00-21:00", "office": "08:30-17:30", "always": ""}
+
+
+class Config(Table):
+    """A site's settings. `sources` are the texts of the files they came from, by name."""
+
+    directory: Path
+    sources: Mapping[str, str] = Field(repr=False)
+    site: Site
+    store: StoreSettings = StoreSettings(url="sqlite:///var/gateway.db")
+    areas: Annotated[tuple[Area, ...], Field(min_length=1)]
+    hall: Hall
+    hours: Mapping[str, Annotated[Hours | None, BeforeValidator(_hours)]]
+    calendar: Calendar = Calendar()
+    carriers: Annotated[Mapping[str, Carrier], Field(min_length=1)]
+    routes: Annotated[tuple[Route, ...], Field(min_length=1)]
+    feeds: Mapping[str, Feed] = Field(default_factory=dict)
+    audiences: Mapping[str, Audience] = Field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
+    webhook: Webhook = Webhook()
+    dispatch: Dispatch = Dispatch()
+    inbound: Inbound = Inbound()
+    retention: Retention = Retention()
+
+    def price(self, carrier: str) -> Decimal:
+        """What one billed part costs through `carrier`."""
+        own = self.carriers[carrier].price
+        return self.site.price if own is None else own
+
+    def area_codes(self, village: str) -> tuple[str, ...]:
+        """The codes of all areas of that name; several where two towns have a village of one name."""
+        return tuple(area.code for area in self.areas if area.name == village)
+
+    def database_url(self, environ: Environment | None = None) -> str:
+        """The database's address, a relative SQLite path made absolute; Refused if its variable is unset."""
+        if self.store.url is None:
+            return secret(str(self.store.url_env), environ)
+        scheme, slashes, path = self.store.url.partition(":///")
+        if scheme != "sqlite":
+            return self.store.url
+        return f"{scheme}{slashes}{(self.directory / path).resolve()}"
