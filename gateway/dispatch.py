@@ -1,10 +1,10 @@
 """Hold an account, pace, submit, record.
 
 Policy
-- One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks first
-  whether the epoch is still ours, and the links are closed when it is not.
-- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have left and
-  is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
+- One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks
+  first whether the epoch is still ours, and the links are closed when it is not.
+- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have left
+  and is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
   what left. So a killed process leaves at most that many texts `uncertain`; a dropped link at most what was in flight.
 - Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) together
   with the next watermarks, the parcels let go, those tried again and those opened.

@@ -1,8 +1,8 @@
 """The vocabulary of the gateway and its transitions; pure.
 
-A text's state is never stored. It is derived from facts that are appended and never changed: what was recorded when it
-was submitted (`Outcome`) and what the operator said later (`ReceiptState`). The rule, in one place, is `text_state`; the
-store counts by the same rule in SQL, and a test holds the two together.
+A text's state is never stored. It is derived from facts that are appended and never changed: what was recorded when
+it was submitted (`Outcome`) and what the operator said later (`ReceiptState`). The rule, in one place, is `text_state`;
+the store counts by the same rule in SQL, and a test holds the two together.
 """
 
 from __future__ import annotations

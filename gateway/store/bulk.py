@@ -53,7 +53,7 @@ def _prepared(
         source = f"VALUES ({', '.join('?' * len(columns))})"
     else:
         arrays = (f"${i}::{_array_of(table, name)}" for i, name in enumerate(columns, 1))
-        source = f"SELECT * FROM unnest({', '.join(arrays)})"
+        source = f"SELECT * FROM unnest({', '.join(arrays)})"  # noqa: S608 - names of our own tables
     tail = " ON CONFLICT DO NOTHING" if ignore else ""
     binders = tuple(
         (at, binder) for at, name in enumerate(columns) if (binder := _binder(table, name, dialect)) is not None

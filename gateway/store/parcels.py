@@ -1,11 +1,12 @@
 """SQL of the outbox and of dispatch: parcels, messages, submissions.
 
 Policy (design.md, outbox.md)
-- A message is inserted once, in its home parcel; its id holds that parcel's id, so a broadcast's messages are id ranges.
+- A message is inserted once, in its home parcel; its id holds that parcel's id, so that a broadcast's messages are
+  id ranges.
 - `watermark` counts the positions of a parcel that may have left. It is raised, in the transaction that also records
-  results, before those texts are handed to the carrier, and lowered only by the holder that lets the parcel go in order.
-- What is recorded of (message, attempt) is final. Trying again is a new parcel whose `members` are message ids, inserted
-  by the transaction that decides it.
+  results, before those texts are handed to the carrier, and lowered only by the holder that lets the parcel go.
+- What is recorded of (message, attempt) is final. Trying again is a new parcel whose `members` are message ids,
+  inserted by the transaction that decides it.
 - Only the holder of an account's newest epoch may write a watermark: `hold` is the first statement of its transactions.
 - Counters are counted from rows for parcels marked `stale`, never kept by deltas; a text counts in its home parcel.
 """
@@ -381,7 +382,7 @@ class Recovered:
 
 
 def recover(db: Connection, name: str, epoch: int, now: datetime) -> list[Recovered]:
-    """Take over what a dead holder had open: unrecorded at or below the watermark is `uncertain`, the rest untouched."""
+    """Take over from a dead holder: unrecorded at or below the watermark is `uncertain`, above it untouched."""
     hold(db, name, epoch)
     rows = db.execute(select(parcel).where(parcel.c.carrier == name, parcel.c.holder_epoch.is_not(None))).all()
     return [_recover(db, name, row, now) for row in rows if row.holder_epoch != epoch]
@@ -557,11 +558,18 @@ def text_states(submitted: ColumnElement[bool], received: ColumnElement[bool]) -
         .subquery("attempts")
     )
     best = case((attempts.c.state == TextState.DELIVERED.value, 1), else_=0).desc()
-    ranked = select(
-        attempts.c.message_id,
-        attempts.c.state,
-        func.row_number()
-        .over(partition_by=attempts.c.message_id, order_by=(best, attempts.c.attempt.desc()))
-        .label("rank"),
-    ).subquery("ranked")
-    return select(ranked.c.message_id, ranked.c.state).where(ranked.c.rank == 1).subquery("states")
+    place = func.row_number().over(partition_by=attempts.c.message_id, order_by=(best, attempts.c.attempt.desc()))
+    ranked = select(attempts, place.label("place")).subquery("ranked")
+    columns = (ranked.c.message_id, ranked.c.attempt, ranked.c.state)
+    return select(*columns).where(ranked.c.place == 1).subquery("states")
+
+
+def states_in(db: Connection, parcels: Collection[int]) -> dict[int, tuple[int, str]]:
+    """Message id -> (newest attempt, state) of those texts of some home parcels that have any fact."""
+    if not parcels:
+        return {}
+    states = text_states(
+        or_(*(_in_parcel(submission.c.message_id, i) for i in parcels)),
+        or_(*(_in_parcel(receipt.c.message_id, i) for i in parcels)),
+    )
+    return {row.message_id: (row.attempt, row.state) for row in db.execute(select(states))}

@@ -1,0 +1,172 @@
+"""The only way out: a text is signed, measured, routed and queued here and nowhere else.
+
+Policy
+- A route is the first one that fits the number's operator and the category and has a carrier that reaches the operator;
+  a number whose operator nobody can tell takes the first carrier of the first fitting route.
+- Carriers of one route share the place of the signature (`gateway check` refuses others), so a parcel that moves to the
+  next carrier needs no new wording.
+- Texts with one body share it in their parcel; `Packing` keeps one open parcel per carrier and body.
+- Single texts (answers, acknowledgements) are queued in the caller's transaction: decision and text are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from gateway import phone as phones
+from gateway import text as texts
+from gateway.config import Config
+from gateway.model import PARCEL_SIZE, ParcelState, Priority, message_id
+from gateway.store import parcels
+from gateway.store.parcels import Envelope, Queued
+
+SINGLE_EXPIRES = timedelta(days=3)
+SHARED_BODIES = 64
+"""Bodies that may each fill parcels of their own before texts bring their body along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The route that was chosen for a number and the first carrier of it."""
+
+    route: str
+    carrier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A body as it leaves: signed, with the parts on the wire, those that are billed and their price."""
+
+    body: str
+    parts: int
+    billed: int
+    cost: Decimal
+
+
+class Outbox:
+    """Writes and routes by a site's settings."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._paths: dict[tuple[phones.Operator | None, str | None], Path | None] = {}
+
+    def path(self, phone: str, category: str | None) -> Path | None:
+        """How a text of this category gets to this number; None when no account reaches its operator."""
+        key = (phones.operator(phone), category)
+        if key not in self._paths:
+            self._paths[key] = self._find(*key)
+        return self._paths[key]
+
+    def _find(self, operator: phones.Operator | None, category: str | None) -> Path | None:
+        for route in self._config.routes:
+            if route.categories and category not in route.categories:
+                continue
+            if route.operators and operator is not None and operator not in route.operators:
+                continue
+            for name in route.carriers:
+                if operator is None or operator in self._config.carriers[name].operators:
+                    return Path(route.name, name)
+        return None
+
+    def onward(self, carrier: str) -> Mapping[str, str]:
+        """Route -> the carrier that takes over where this one is down."""
+        after = {}
+        for route in self._config.routes:
+            names = list(route.carriers)
+            if carrier in names[:-1]:
+                after[route.name] = names[names.index(carrier) + 1]
+        return after
+
+    def write(self, body: str, carrier: str) -> Written:
+        """Sign and measure one body for this carrier; a signature that the carrier adds counts too."""
+        account = self._config.carriers[carrier]
+        signature, place = self._config.site.signature, account.signature_place
+        billed = texts.billed_parts(texts.counted(body, signature, place))
+        return Written(
+            texts.sign(body, signature, place),
+            texts.measure_signed(body, signature, place).parts,
+            billed,
+            texts.cost(billed, self._config.price(carrier)),
+        )
+
+    def single(
+        self,
+        db: Connection,
+        phone: str,
+        body: str,
+        now: datetime,
+        *,
+        category: str | None = None,
+        hours: str | None = None,
+        priority: Priority = Priority.URGENT,
+        expires_at: datetime | None = None,
+        person_id: int | None = None,
+    ) -> int | None:
+        """Queue one text in this transaction; its message id, or None when no account reaches the number.
+
+        `category` None is an answer, which no opt-out withholds.
+        """
+        path = self.path(phone, category)
+        if path is None:
+            return None
+        written = self.write(body, path.carrier)
+        envelope = Envelope(
+            broadcast_id=0,
+            carrier=path.carrier,
+            route=path.route,
+            priority=priority,
+            body=None,
+            category=category,
+            hours=hours,
+            on_uncertain="leave",
+            consent_seen=parcels.newest_consent(db),
+            state=ParcelState.READY,
+            not_before=None,
+            expires_at=expires_at or now + SINGLE_EXPIRES,
+        )
+        queued = Queued(phone, person_id, written.body, written.parts)
+        return message_id(parcels.queue(db, envelope, [queued], now), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One parcel to be."""
+
+    envelope: Envelope
+    texts: Sequence[Queued]
+
+
+class Packing:
+    """Sorts texts into parcels: full ones come out of `add`, what is left out of `rest`."""
+
+    def __init__(self, envelope: Envelope, *, personal: bool) -> None:
+        """`envelope` names no carrier, route or body yet; `personal`: every text brings its own body."""
+        self._envelope = envelope
+        self._personal = personal
+        self._open: dict[tuple[Path, str | None], list[Queued]] = {}
+
+    def add(self, path: Path, phone: str, person_id: int | None, written: Written) -> Batch | None:
+        """Take one text; a parcel when that has filled one."""
+        shared = None if self._personal else written.body
+        if shared is not None and (path, shared) not in self._open and len(self._open) >= SHARED_BODIES:
+            shared = None
+        waiting = self._open.setdefault((path, shared), [])
+        waiting.append(Queued(phone, person_id, None if shared else written.body, written.parts))
+        if len(waiting) < PARCEL_SIZE:
+            return None
+        del self._open[path, shared]
+        return self._batch(path, shared, waiting)
+
+    def rest(self) -> Iterator[Batch]:
+        """The parcels that are not full."""
+        for (path, shared), waiting in self._open.items():
+            yield self._batch(path, shared, waiting)
+        self._open.clear()
+
+    def _batch(self, path: Path, shared: str | None, waiting: list[Queued]) -> Batch:
+        return Batch(replace(self._envelope, carrier=path.carrier, route=path.route, body=shared), waiting)
