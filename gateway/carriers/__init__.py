@@ -168,6 +168,11 @@ def settings_of(carrier: type[Carrier], name: str, options: Mapping[str, object]
     return carrier.Settings(**values)
 
 
+def takes(carrier: type[Carrier], key: str) -> bool:
+    """Whether the protocol has a setting of this name."""
+    return any(f.name == key for f in fields(carrier.Settings))
+
+
 _TYPES: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
 
 

@@ -170,6 +170,11 @@ class Rehearsal:
         self._report_after(operator.settings.latency + operator.settings.receipt_after, due["due"])
         self._report_after(operator.settings.latency + operator.settings.receipt_late_after, due["late"])
 
+    @property
+    def idle(self) -> bool:
+        """Whether no answer and no receipt is due."""
+        return not self._timers
+
     def stop(self) -> None:
         """Forget every timer."""
         for timer in self._timers:
@@ -215,6 +220,11 @@ class Carrier(carriers.Carrier):
     @property
     def free(self) -> int:
         return max(0, self.capacity - self._parts) if self._opened else 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in flight and the operator inside the process has nothing more to say."""
+        return not self._flying and self._rehearsal.idle and self._reports.empty()
 
     def submit(self, texts: Sequence[Text]) -> None:
         for text in texts:

@@ -1,0 +1,49 @@
+# Everything a fresh machine needs is set up by these targets: Python 3.11 or newer, with venv, is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEVREADY := $(VENV)/.ready-dev
+
+.PHONY: demo test check format soak bench serve clean
+
+demo: $(READY)
+	@$(BIN)/gateway demo
+
+test: $(DEVREADY)
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(DEVREADY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+format: $(DEVREADY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+soak: $(DEVREADY)
+	$(BIN)/python -m tests.kill.soak $(SOAK)
+
+bench: $(DEVREADY)
+	$(BIN)/python -m benchmarks.outbox $(BENCH)
+
+serve: $(READY)
+	$(BIN)/gateway serve
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(DEVREADY): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -1,0 +1,187 @@
+"""The composition root: builds a `Gateway` from a site's directory and opens it.
+
+Policy
+- Nothing is read or opened at import. `open_gateway` reads and checks the site's files, opens the database (a new one
+  gets its tables; an old one is refused until `gateway db upgrade`), and wires the modules together.
+- Console, API and CLI speak to the verbs of `Gateway` and hold no rule of their own.
+- Sending is a part that one may leave out: `Gateway.serving()` runs it; without it, verbs only queue.
+- While the clock is behind what was stored last (a dead clock battery), nothing is sent and no slot runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from gateway import carriers, config, templates
+from gateway.broadcasts import Broadcasts
+from gateway.carriers import Carrier, Links
+from gateway.cases import Cases
+from gateway.config import Config
+from gateway.dispatch import Dispatcher, Pace, Setup
+from gateway.errors import Invalid, Problem, Refused
+from gateway.inbox import Inbox
+from gateway.officials import Officials
+from gateway.outbox import Outbox
+from gateway.reports import Reports
+from gateway.roster import Roster
+from gateway.schedule import Schedules
+from gateway.store import Store, audit, migrations, open_store
+from gateway.store.receipts import Recent
+from gateway.templates import Template
+from gateway.worktime import Calendar, Clock, SystemClock
+
+log = structlog.get_logger()
+
+CLOCK_PAUSE_SECONDS = 5.0
+
+
+class Gateway:
+    """All nouns of one site. Its attributes hold the verbs."""
+
+    def __init__(self, site: Config, notices: Mapping[str, Template], store: Store, clock: Clock) -> None:
+        self.config, self.templates, self.store, self.clock = site, notices, store, clock
+        self.zone: ZoneInfo = site.site.zone
+        self.calendar = Calendar(site.calendar.off, site.calendar.on)
+        self.recent = Recent()
+        self.dispatcher: Dispatcher | None = None
+        self.outbox = Outbox(site)
+        self.officials = Officials(store, clock)
+        self.roster = Roster(store, site, clock)
+        self.cases = Cases(store, site, notices, self.outbox, clock)
+        self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
+        self.reports = Reports(store, site, notices, self.outbox, clock)
+        self.inbox = Inbox(store, site, notices, self.outbox, self.cases, clock, self.recent)
+        self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
+
+    def _queued(self) -> None:
+        if self.dispatcher is not None:
+            self.dispatcher.look_again()
+
+    @contextlib.asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[Dispatcher]:
+        """Hold the accounts of the site for the length of an `async with`."""
+        setups = [self._setup(name) for name in self.config.carriers]
+        dispatcher = Dispatcher(
+            self.store, setups, clock=self.clock, zone=self.zone, recent=self.recent, receive=self.inbox.receive
+        )
+        async with dispatcher.running():
+            self.dispatcher = dispatcher
+            try:
+                yield dispatcher
+            finally:
+                self.dispatcher = None
+
+    def _setup(self, name: str) -> Setup:
+        account, retries = self.config.carriers[name], self.config.dispatch
+        return Setup(
+            name=name,
+            make=lambda links: make_carrier(self.config, name, links),
+            pace=Pace(rate=account.rate, retry_seconds=retries.retry_seconds, max_attempts=retries.max_attempts),
+            onward=self.outbox.onward(name),
+        )
+
+    @contextlib.asynccontextmanager
+    async def handling(self) -> AsyncIterator[None]:
+        """Answer texts that come in, for the length of an `async with`."""
+        task = asyncio.create_task(self.inbox.run())
+        try:
+            yield
+            await self.inbox.handle_waiting()
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def audit_verify(self) -> tuple[int, list[audit.Flaw]]:
+        """The number of audit rows and every place where their chain does not hold."""
+        return await self.store.read(audit.verify)
+
+    async def wait_for_clock(self) -> None:
+        """Return when the clock can be believed, or a person has said so."""
+        while await self.schedules.clock_behind():
+            log.error("clock.behind", hint="gateway schedule confirm-clock")
+            await asyncio.sleep(CLOCK_PAUSE_SECONDS)
+
+
+def make_carrier(site: Config, name: str, links: Links) -> Carrier:
+    """A site's account, closed; Invalid where its table does not fit the protocol."""
+    account = site.carriers[name]
+    kind = _protocol(name, account.protocol)
+    options = account.with_secrets()
+    own = {key: getattr(account, key) for key in ("in_flight", "links") if carriers.takes(kind, key)}
+    return kind(name, carriers.settings_of(kind, name, {**own, **options}), links)
+
+
+def _protocol(name: str, protocol: str) -> type[Carrier]:
+    try:
+        return carriers.load(protocol)
+    except ModuleNotFoundError as error:
+        raise Refused(
+            f"carriers.{name}.protocol：没有协议 {protocol}", f"carriers.{name}.protocol: no protocol {protocol}"
+        ) from error
+
+
+def check_site(directory: Path) -> tuple[Config, Mapping[str, Template]]:
+    """Read and check everything a site's files say; Invalid with all problems at once."""
+    problems: list[Problem] = []
+    site: Config | None = None
+    notices: Mapping[str, Template] = {}
+    try:
+        site = config.load(directory)
+    except Invalid as error:
+        problems += error.problems
+    try:
+        notices = templates.load(directory / "templates")
+    except Invalid as error:
+        problems += error.problems
+    if site is not None:
+        problems += _cross_check(site, notices)
+    if problems or site is None:
+        raise Invalid(problems)
+    return site, notices
+
+
+def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]:
+    found = templates.check_all(notices, site)
+    categories = {template.category for template in notices.values()}
+    found += config.check_references(site, [n for n, t in notices.items() if not t.is_service], categories)
+    for name, account in site.carriers.items():
+        try:
+            kind = _protocol(name, account.protocol)
+            carriers.settings_of(kind, name, account.options)
+        except Invalid as error:
+            found += error.problems
+        except Refused as error:
+            found.append(Problem("config.toml", f"carriers.{name}.protocol", None, error.zh, error.en))
+    return found
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(directory: Path, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+    """The gateway of a site's directory, closed again at the end."""
+    site, notices = check_site(directory)
+    url = site.database_url()
+    store = open_store(url)
+    try:
+        await ready(store, url)
+        yield Gateway(site, notices, store, clock or SystemClock())
+    finally:
+        await store.close()
+
+
+async def ready(store: Store, url: str) -> None:
+    """A new database gets its tables; one of another version is Refused."""
+    if await store.read(migrations.is_current):
+        return
+    if not await store.read(migrations.is_empty):
+        raise Refused(
+            "数据库是旧版本的，请先运行 gateway db upgrade",
+            "the database is of an older version: run gateway db upgrade",
+        )
+    await asyncio.to_thread(migrations.upgrade, url)

@@ -1,0 +1,335 @@
+"""`gateway demo`: a day at the hall of the sample town, on a site of its own that is thrown away.
+
+Policy
+- It runs the product itself: the same verbs, the same outbox, SQLite, the simulator as the carrier. Only the clock is
+  turned on between the scenes, since a day should take seconds.
+- Three ledgers are held against each other text by text: what the verbs said they queued (asked), what the database
+  says (stored), what the operator saw (seen). Any difference makes the demo fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway import phone
+from gateway.app import Gateway, check_site, ready
+from gateway.broadcasts import Draft, Preview
+from gateway.carriers import Received
+from gateway.carriers.simulator import Carrier as Simulator
+from gateway.config import Audience, Config
+from gateway.errors import Refused
+from gateway.model import Role
+from gateway.officials import Official
+from gateway.site import write_site
+from gateway.store import ledgers, open_store
+from gateway.worktime import SystemClock
+
+ZONE = ZoneInfo("Asia/Shanghai")
+EVE = datetime(2026, 6, 30, 18, 0, tzinfo=ZONE)
+SEVEN = datetime(2026, 7, 1, 6, 59, 59, tzinfo=ZONE)
+NINE = datetime(2026, 7, 1, 9, 0, tzinfo=ZONE)
+
+REHEARSED: Mapping[str, Any] = {
+    "seed": 2011,
+    "latency": 0.01,
+    "reject": 0.02,
+    "receipt_failed": 0.03,
+    "receipt_lost": 0.02,
+    "receipt_late": 0.05,
+    "receipt_late_after": 1.5,
+    "receipt_early": 0.02,
+    "receipt_twice": 0.02,
+    "defer": 0.01,
+}
+"""Five texts of a hundred fail, some receipts come late, early, twice or not at all."""
+
+CASE_TEXT = "你好 我妈76了 养老认证刷不上脸 我在东莞回不来 咋办"
+ANSWER = "可以在家认证：村协办员上门拍照即可，已约明天上午。也可打0912-0000500。"
+ASKER, LEAVER = "+8613800130011", "+8613800130017"
+PATIENCE_SECONDS = 45.0
+
+
+class TurnedClock(SystemClock):
+    """The machine's pace, from another day; can be turned on, never back."""
+
+    def __init__(self, start: datetime) -> None:
+        self._ahead = start - super().now()
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def turn(self, to: datetime) -> None:
+        """Go to a later moment at once."""
+        self._ahead += max(timedelta(0), to - self.now())
+
+
+@dataclass(slots=True)
+class Line:
+    """One row of the three ledgers: a broadcast, or the single texts together."""
+
+    name: str
+    asked: int
+    stored: int = 0
+    seen: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    differences: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        """Asked is stored, what the operator took is seen, and every text is in exactly one state."""
+        taken = self.stored - self.states.get("rejected", 0) - self.states.get("withheld", 0)
+        counted = sum(self.states.values()) == self.stored and not self.states.get("waiting", 0)
+        return self.asked == self.stored and self.seen == taken and counted and not self.differences
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything the demo has to say."""
+
+    lines: list[Line] = field(default_factory=list)
+    roster: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, bool] = field(default_factory=dict)
+    phones: list[tuple[str, list[str]]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def agrees(self) -> bool:
+        return all(line.agrees for line in self.lines) and all(self.checks.values())
+
+    def figures(self) -> dict[str, Any]:
+        """For `--json`."""
+        lines = [{**asdict(line), "agrees": line.agrees} for line in self.lines]
+        totals = {name: sum(getattr(line, name) for line in self.lines) for name in ("asked", "stored", "seen")}
+        return {
+            "ledgers": lines,
+            "totals": totals,
+            "roster": self.roster,
+            "checks": self.checks,
+            "seconds": round(self.seconds, 1),
+            "agrees": self.agrees,
+        }
+
+
+async def run(*, as_json: bool = False, keep: Path | None = None) -> int:
+    """Run the day, print it, and answer the exit code: 0 when the ledgers agree, else 1."""
+    with contextlib.ExitStack() as stack:
+        directory = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-demo-")))
+        outcome = await play(directory, say=lambda text: None if as_json else print(text, flush=True))  # noqa: T201
+    if as_json:
+        print(json.dumps(outcome.figures(), ensure_ascii=False, indent=2))  # noqa: T201
+    else:
+        show(outcome)
+    return 0 if outcome.agrees else 1
+
+
+async def play(directory: Path, say: Callable[[str], None]) -> Outcome:
+    """The day itself, on a fresh site in `directory`."""
+    started = asyncio.get_running_loop().time()
+    write_site(directory)
+    async with _opened(directory) as (gateway, clock):
+        day = _Day(gateway, clock, say)
+        await day.evening_before()
+        async with gateway.dispatching(), gateway.handling():
+            await day.morning()
+            await day.forenoon()
+            await day.texts_come_in()
+            await day.wait_until_quiet()
+        await day.compare()
+    day.outcome.seconds = asyncio.get_running_loop().time() - started
+    return day.outcome
+
+
+@contextlib.asynccontextmanager
+async def _opened(directory: Path) -> AsyncIterator[tuple[Gateway, TurnedClock]]:
+    site, notices = check_site(directory)
+    clock = TurnedClock(EVE)
+    store = open_store(site.database_url())
+    try:
+        await ready(store, site.database_url())
+        yield Gateway(_rehearsing(site), notices, store, clock), clock
+    finally:
+        await store.close()
+
+
+def _rehearsing(site: Config) -> Config:
+    """The site with an operator that fails now and then, and shorter pauses before trying again."""
+    account = site.carriers["simulator"]
+    simulator = account.model_copy(update={"options": dict(REHEARSED), "rate": 4000.0})
+    retries = site.dispatch.model_copy(update={"retry_seconds": (1, 2)})
+    return site.model_copy(update={"carriers": {**site.carriers, "simulator": simulator}, "dispatch": retries})
+
+
+class _Day:
+    """The scenes, in order; each remembers what its verbs said was asked for."""
+
+    def __init__(self, gateway: Gateway, clock: TurnedClock, say: Callable[[str], None]) -> None:
+        self._gateway, self._clock, self._say = gateway, clock, say
+        self.outcome = Outcome()
+        self._broadcasts: dict[int, Line] = {}
+        self._singles = Line("回执、答复和确认", 0)
+        self._author: Official
+        self._director: Official
+
+    async def evening_before(self) -> None:
+        """Two officials, the roster, and the director's standing approval for the weather."""
+        gateway = self._gateway
+        area = gateway.config.site.area
+        self._author = await gateway.officials.add(
+            "wang", "王干事", "demo-password-1", [Role.AUTHOR, Role.CLERK], area, by="demo"
+        )
+        self._director = await gateway.officials.add(
+            "li", "李主任", "demo-password-2", [Role.DIRECTOR, Role.APPROVER], area, by="demo"
+        )
+        report = await gateway.roster.import_file(
+            gateway.config.directory / "subscribers" / "sample-town.csv", by=self._author
+        )
+        self.outcome.roster = {"rows": report.rows, "importable": report.importable, "rejected": len(report.rejected)}
+        self._say(f"花名册：{report.rows} 行，收下 {report.importable} 人，{len(report.rejected)} 行有问题")
+        weather = await gateway.schedules.run("weather-daily", by=self._author)
+        await gateway.broadcasts.stand_for(
+            "weather-daily", weather, max_people=5000, max_cost=Decimal(500), by=self._director
+        )
+        await gateway.broadcasts.cancel(weather, by=self._director)
+
+    async def morning(self) -> None:
+        """The weather goes out by itself."""
+        self._clock.turn(SEVEN)
+        await asyncio.sleep(1.2)
+        await self._gateway.schedules.tick()
+        newest = (await self._gateway.broadcasts.list(by=self._director, limit=1))[0]
+        self._remember(await self._gateway.broadcasts.preview(newest.id))
+        self.outcome.checks["weather went out under the standing approval"] = newest.state == "approved"
+
+    async def forenoon(self) -> None:
+        """Conscription, payout, and a notice to everybody."""
+        self._clock.turn(NINE)
+        site = self._gateway.config
+        conscripts = Audience.of(sex="男", age="18-22")
+        await self._send(
+            Draft(
+                template="conscription-registration",
+                fields=self._examples("conscription-registration"),
+                audience=conscripts,
+            )
+        )
+        sheet = site.directory / "subscribers" / "sample-subsidy-2026-grain.xlsx"
+        fields = {"项目": "2026年种粮补贴", "电话": "0912-0000300"}
+        paid = await self._send(Draft(template="subsidy-payout", fields=fields, list_file=sheet))
+        self.outcome.checks["600 paid, 16 rows listed and not sent"] = (paid.texts, sum(paid.left_out.values())) == (
+            600,
+            16,
+        )
+        await self._send(Draft(template="medical-premium", fields=self._examples("medical-premium")))
+
+    async def _send(self, draft: Draft) -> Preview:
+        verbs = self._gateway.broadcasts
+        broadcast_id = await verbs.draft(draft, by=self._author)
+        preview = await verbs.compose(broadcast_id, by=self._author)
+        if preview.digest is None:
+            raise Refused("没有生成短信", "nothing was composed")
+        refused = False
+        try:
+            await verbs.approve(broadcast_id, by=self._author, digest=preview.digest)
+        except Refused:
+            refused = True
+        self.outcome.checks[f"author of {broadcast_id} may not approve it"] = refused
+        await verbs.approve(broadcast_id, by=self._director, digest=preview.digest)
+        self._remember(preview)
+        return preview
+
+    def _examples(self, template: str) -> dict[str, str]:
+        return {name: given.example for name, given in self._gateway.templates[template].fields.items()}
+
+    def _remember(self, preview: Preview) -> None:
+        self._broadcasts[preview.id] = Line(preview.title, preview.texts)
+        self._say(
+            f"{preview.title}：{preview.people} 人，{preview.texts} 条，{preview.parts} 段，{preview.cost:.2f} 元"
+        )
+
+    async def texts_come_in(self) -> None:
+        """A question that becomes a case and is answered, an opt-out, and a duplicate."""
+        gateway, now = self._gateway, self._clock.now()
+        asked = Received("demo-1", ASKER, "10690000", CASE_TEXT, now)
+        leaves = Received("demo-2", LEAVER, "10690000", "退订", now)
+        await gateway.inbox.receive("simulator", [asked, leaves])
+        await gateway.inbox.receive("simulator", [asked])
+        await gateway.inbox.handle_waiting()
+        cases = await gateway.cases.list()
+        self.outcome.checks["one case from a question and its duplicate"] = len(cases) == 1
+        await gateway.cases.reply(cases[0].number, ANSWER, by=self._author)
+        # The acknowledgement, the answer and the confirmation of the opt-out.
+        self._singles.asked += 3
+        self._say(f"来信 3 条：开件 {cases[0].number} 并答复，1 人退订，1 条重复")
+
+    async def wait_until_quiet(self) -> None:
+        """Until every parcel is at its end and the operator has said all it will say."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE_SECONDS
+        while loop.time() < until:
+            if self._operator().idle and await self._gateway.store.read(ledgers.in_motion) == 0:
+                break
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
+
+    def _operator(self) -> Simulator:
+        dispatcher = self._gateway.dispatcher
+        if dispatcher is not None:
+            carrier = dispatcher.accounts["simulator"].carrier
+            if isinstance(carrier, Simulator):
+                self._carrier = carrier
+        return self._carrier
+
+    async def compare(self) -> None:
+        """Hold the three ledgers against each other, text by text."""
+        gateway, seen = self._gateway, self._carrier.operator
+        await gateway.broadcasts.count()
+        for key, line in [*self._broadcasts.items(), (0, self._singles)]:
+            stored = await gateway.store.read(ledgers.stored, key)
+            line.stored = len(stored)
+            for text in stored:
+                line.states[text.state] = line.states.get(text.state, 0) + 1
+                was_seen = text.id in seen.bodies
+                line.seen += was_seen
+                line.differences += was_seen != text.accepted or (was_seen and seen.bodies[text.id] != text.body)
+            self.outcome.lines.append(line)
+        self.outcome.checks["no text reached the operator twice"] = seen.repeated == 0
+        audited = await gateway.audit_verify()
+        self.outcome.checks["the audit trail is whole"] = not audited[1]
+        for number in (ASKER, LEAVER):
+            texts = [text.body for text in await gateway.store.read(ledgers.to_phone, number) if text.id in seen.bodies]
+            self.outcome.phones.append((phone.mask(number), texts))
+
+
+def show(outcome: Outcome) -> None:
+    """The table and a few phones, for people."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table
+
+    console = Console()
+    for number, texts in outcome.phones:
+        console.print(Panel("\n\n".join(texts), title=f"{number} 的手机", width=min(78, console.width)))
+    table = Table(title="三本账：要发的、库里的、运营商收到的")
+    for heading in ("群发", "要发", "入库", "运营商收到", "送达", "失败", "无回执", "相符"):
+        table.add_column(heading, justify="left" if heading == "群发" else "right")
+    for line in outcome.lines:
+        state = line.states.get
+        failed = state("rejected", 0) + state("undelivered", 0)
+        cells = (line.asked, line.stored, line.seen, state("delivered", 0), failed, state("accepted", 0))
+        table.add_row(line.name, *map(str, cells), "是" if line.agrees else "[red]否[/red]")
+    console.print(table)
+    for check, held in outcome.checks.items():
+        if not held:
+            console.print(f"[red]不符：{check}[/red]")
+    verdict = "三本账一致" if outcome.agrees else "[red]三本账不一致[/red]"
+    console.print(f"{verdict}，用时 {outcome.seconds:.1f} 秒")
