@@ -3,11 +3,11 @@
 Policy
 - One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks
   first whether the epoch is still ours, and the links are closed when it is not.
-- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have left
-  and is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
+- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have
+  left and is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
   what left. So a killed process leaves at most that many texts `uncertain`; a dropped link at most what was in flight.
-- Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) together
-  with the next watermarks, the parcels let go, those tried again and those opened.
+- Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) with
+  the next watermarks, the parcels let go, those tried again and those opened.
 - What is recorded of a text is final for its attempt; trying again is a new parcel, inserted by the deciding transaction.
 - With each transaction the holder learns the state of its parcels (a stop holds them), the consent given since, and
   minds the hours: at closing time a parcel is let go until opening, and its watermark lowered to what left.
@@ -219,20 +219,18 @@ class Holder:
     async def run(self) -> None:
         """Until cancelled, or until EpochLost; any other error of the database is outlasted."""
         while not (self._closing and not self._flights):
+            self._wake.clear()
             await self._turn()
             self._send()
-            if not self._results and not self._wants_opening():
+            if not (self._wake.is_set() or self._results or self._wants_opening()):
                 await self._wait()
 
     def close_soon(self) -> None:
         """Send nothing more; `run` ends when all that is in flight is recorded and every parcel let go."""
         self._closing = True
-        for flight in self._flights.values():
-            flight.ends = flight.ends or "closed"
         self._wake.set()
 
     async def _wait(self) -> None:
-        self._wake.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
         if not self._wake.is_set() and not self._closing and (self._flights or await self._anything_ready()):
@@ -367,6 +365,8 @@ class Holder:
         for parcel in verdict.opened:
             self._hints.after[parcel.priority] = parcel.broadcast_id
             self._take_up(parcel)
+        if verdict.opened:
+            self._wake.set()
 
     def _obey(self, states: Mapping[int, ParcelState]) -> None:
         for parcel_id, state in states.items():
@@ -389,6 +389,8 @@ class Holder:
     def _mind_the_clock(self) -> None:
         now = self._clock.now()
         for flight in self._flights.values():
+            if self._closing:
+                flight.ends = flight.ends or "closed"
             if flight.ends:
                 continue
             if flight.parcel.expires_at is not None and flight.parcel.expires_at <= now:
@@ -414,6 +416,8 @@ class Holder:
 
     def _send(self) -> None:
         """Hand over what is granted, as far as the carrier's free places and the pace allow."""
+        if self._closing:
+            return
         free, pace = self.carrier.free, self._bucket.available()
         capacity, batch = self.carrier.capacity, list[Text]()
         for flight in self._in_turn():
@@ -525,6 +529,10 @@ class Account:
                 await self._hold(epoch)
             except EpochLost:
                 log.warning("account.lost", carrier=self._setup.name, epoch=epoch)
+            except Exception as error:
+                # One account's trouble is not the others'; what it had in flight is found by the next `recover`.
+                log.exception("account.failed", carrier=self._setup.name, error=type(error).__name__)
+                await self._pause(RENEW_SECONDS)
             finally:
                 self.state = "waiting"
         self.state = "stopped"
@@ -554,7 +562,10 @@ class Account:
     async def _renew(self, epoch: int) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
+            try:
+                held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
+            except DATABASE_ERRORS:
+                continue  # while the database is away nobody else can take the account either
             if not held:
                 raise EpochLost("通道已由另一进程接管", "the account is held by another process")
 
@@ -640,7 +651,7 @@ class Account:
 
 @contextlib.contextmanager
 def alone(store: Store) -> Iterator[None]:
-    """On SQLite a lock file admits one dispatching process; Refused while another runs. On PostgreSQL accounts decide."""
+    """On SQLite a lock file admits one dispatching process, another is Refused; on PostgreSQL accounts decide."""
     if store.path is None:
         yield
         return
@@ -699,7 +710,7 @@ class Dispatcher:
     async def count(self) -> None:
         """Have every stale parcel counted; in slices, so that no watermark waits for it."""
         while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
-            await asyncio.sleep(0)
+            continue
 
     async def _upkeep(self) -> None:
         while True:

@@ -10,7 +10,7 @@ Policy
 - What comes in (receipts, texts) goes to `await receive(items)`, once per chunk read. When that returns the items are
   safe and may be acknowledged to the operator; when it raises they must not be.
 
-`[carriers.NAME] protocol = "cmpp"` loads `gateway.carriers.cmpp`; a protocol with a dot is a module outside the package.
+`[carriers.NAME] protocol = "cmpp"` loads `gateway.carriers.cmpp`; one with a dot is a module outside the package.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Carrier(ABC):
 
     @abstractmethod
     def submit(self, texts: Sequence[Text]) -> None:
-        """Take texts of at most `free` parts in all (or one text, however long, when nothing is in flight)."""
+        """Take texts of at most `free` parts in all, or one text of any length when nothing is in flight."""
 
     @abstractmethod
     async def open(self) -> None:

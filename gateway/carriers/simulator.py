@@ -28,6 +28,7 @@ from gateway.errors import Unavailable
 from gateway.model import ReceiptState
 
 MAX_LINE = 4 * 1024 * 1024
+REPEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +299,15 @@ class Carrier(carriers.Carrier):
             items = list(await self._reports.get())
             while not self._reports.empty():
                 items.extend(self._reports.get_nowait())
-            await self.links.receive(items)
+            await self._store_at_last(items)
+
+    async def _store_at_last(self, items: Sequence[Receipt]) -> None:
+        """An operator repeats what was not acknowledged."""
+        while True:
+            try:
+                return await self.links.receive(items)
+            except Exception:
+                await asyncio.sleep(REPEAT_SECONDS)
 
 
 # -- the operator as a process of its own ----------------------------------------------------------------------
@@ -345,9 +354,13 @@ class _Peer:
         try:
             while line := await self._reader.readline():
                 await self._take(json.loads(line))
-        except OSError:
-            pass
-        self._carrier.lost("link lost")
+            why = "link lost"
+        except OSError as error:
+            why = f"link lost: {error}"
+        except Exception as error:
+            # Not stored, so not acknowledged: a new connection has it sent again.
+            why = f"not stored: {type(error).__name__}"
+        self._carrier.lost(why)
 
     async def _take(self, told: dict[str, Any]) -> None:
         if "answers" in told:
