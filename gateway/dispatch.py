@@ -180,6 +180,7 @@ class Holder:
         self._results: deque[tuple[int, int, Result]] = deque()
         self._withdrawals = Withdrawals(consent_seen)
         self._hints = _Hints()
+        self._look_at = 0.0
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
@@ -231,8 +232,10 @@ class Holder:
         self._wake.set()
 
     async def _wait(self) -> None:
+        # Not wait_for: Python 3.11's forgets a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._wake.wait()
         if not self._wake.is_set() and not self._closing and (self._flights or await self._anything_ready()):
             self._hints.maybe.update(Priority)
 
@@ -277,10 +280,18 @@ class Holder:
         self._let_go(step, settled)
         self._grant(step, settled)
         if not self._closing:
+            self._look_around()
             step.open = {p: self._hints.after[p] for p in sorted(self._hints.maybe) if self._room_in(p)}
         if not (step.results or step.watermarks or step.let_go or step.open or self._flights):
             return None
         return step
+
+    def _look_around(self) -> None:
+        """Other processes queue parcels too, and while texts leave we never come to wait and look."""
+        now = asyncio.get_running_loop().time()
+        if self._flights and now >= self._look_at:
+            self._look_at = now + POLL_SECONDS
+            self._hints.maybe.update(Priority)
 
     def _take_results(self, step: Step) -> dict[int, int]:
         """Move up to RECORD_ROWS rows into the step; answers how many texts of each parcel they settle."""
@@ -460,7 +471,8 @@ class Holder:
         self._send()
 
     def drop(self) -> None:
-        """The account is somebody else's: forget everything, send nothing."""
+        """The account is somebody else's: forget everything, send nothing, end."""
+        self._closing = True
         if self._timer is not None:
             self._timer.cancel()
         self._flights.clear()
@@ -643,7 +655,8 @@ class Account:
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
 
 # -- one dispatching process -----------------------------------------------------------------------------------
@@ -679,6 +692,7 @@ class Dispatcher:
         receive: Receive,
     ) -> None:
         self._store, self._clock = store, clock
+        self._settled_to = 0
         node = f"{os.uname().nodename}:{os.getpid()}"
         self.accounts = {
             setup.name: Account(store, setup, node=node, clock=clock, zone=zone, recent=recent, receive=receive)
@@ -724,5 +738,6 @@ class Dispatcher:
         now = self._clock.now()
         for name in self.accounts:
             await self._store.write(parcels.expire, name, now)
-        await self._store.write(receipts.settle, now - SETTLE_AFTER)
+        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, after=self._settled_to)
+        self._settled_to = settled.next
         await self.count()

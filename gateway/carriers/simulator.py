@@ -103,6 +103,8 @@ class Operator:
 
     def refs(self, text: Text) -> tuple[str, ...]:
         """One reference per part."""
+        if text.parts == 1:
+            return (f"{text.key:x}.{text.attempt}.1",)
         return tuple(f"{text.key:x}.{text.attempt}.{part}" for part in range(1, text.parts + 1))
 
     def take(self, text: Text, fate: Fate) -> Answer:
@@ -213,6 +215,7 @@ class Carrier(carriers.Carrier):
         self._rehearsal = Rehearsal(self.operator, self._answer, self._report, links.now)
         self._reports: asyncio.Queue[Sequence[Receipt]] = asyncio.Queue()
         self._reporting: asyncio.Task[None] | None = None
+        self._telling = False
 
     @property
     def capacity(self) -> int:
@@ -225,7 +228,7 @@ class Carrier(carriers.Carrier):
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight and the operator inside the process has nothing more to say."""
-        return not self._flying and self._rehearsal.idle and self._reports.empty()
+        return not (self._flying or self._telling) and self._rehearsal.idle and self._reports.empty()
 
     def submit(self, texts: Sequence[Text]) -> None:
         for text in texts:
@@ -299,7 +302,9 @@ class Carrier(carriers.Carrier):
             items = list(await self._reports.get())
             while not self._reports.empty():
                 items.extend(self._reports.get_nowait())
+            self._telling = True
             await self._store_at_last(items)
+            self._telling = False
 
     async def _store_at_last(self, items: Sequence[Receipt]) -> None:
         """An operator repeats what was not acknowledged."""

@@ -35,9 +35,10 @@ def add(db: Connection, **values: Any) -> int:
     return int(key[0])
 
 
-def get(db: Connection, broadcast_id: int) -> Any:
-    """The broadcast's row, or None."""
-    return db.execute(select(broadcast).where(broadcast.c.id == broadcast_id)).one_or_none()
+def get(db: Connection, broadcast_id: int, *, lock: bool = False) -> Any:
+    """The broadcast's row, or None; with `lock` nobody else changes it before this transaction ends."""
+    query = select(broadcast).where(broadcast.c.id == broadcast_id)
+    return db.execute(query.with_for_update() if lock else query).one_or_none()
 
 
 def by_key(db: Connection, key: str) -> int | None:
@@ -186,15 +187,27 @@ def left_out_people(db: Connection, broadcast_id: int, limit: int = 10_000) -> l
 
 
 def uncertain_texts(db: Connection, broadcast_id: int) -> dict[tuple[int, int], list[int]]:
-    """(home parcel, newest attempt) -> ids of the texts whose fate is unknown. Count stale parcels before asking."""
+    """(home parcel, newest attempt) -> ids of the texts whose fate is unknown. Count stale parcels before asking.
+
+    Those that wait for another attempt already are not among them: asked twice, they would leave twice.
+    """
+    again = _tried_again(db, broadcast_id)
     mine = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.members.is_(None), parcel.c.uncertain > 0)
     homes = db.execute(select(parcel.c.id).where(mine).order_by(parcel.c.id)).scalars().all()
     found: dict[tuple[int, int], list[int]] = {}
     for start in range(0, len(homes), SLICE):
         for key, (attempt, state) in parcels.states_in(db, homes[start : start + SLICE]).items():
-            if state == TextState.UNCERTAIN:
+            if state == TextState.UNCERTAIN and key not in again:
                 found.setdefault((home_parcel(key), attempt), []).append(key)
     return found
+
+
+def _tried_again(db: Connection, broadcast_id: int) -> set[int]:
+    """Texts of repeated attempts that are not at their end."""
+    repeats = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.members.is_not(None))
+    live = parcel.c.state.in_((ParcelState.HELD, ParcelState.READY))
+    found = db.execute(select(parcel.c.members).where(repeats, live)).scalars()
+    return {key for members in found for key in members or ()}
 
 
 # -- standing approvals ----------------------------------------------------------------------------------------

@@ -22,26 +22,27 @@ def insert(
     if not rows:
         return
     statement, binders = _prepared(table, columns, db.dialect.name, ignore)
-    bound = _bind(rows, binders)
+    cells: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for at, binder in binders:
+        cells[at] = _bound(cells[at], binder)
     if db.dialect.name == "sqlite":
-        db.exec_driver_sql(statement, bound)
+        db.exec_driver_sql(statement, list(zip(*cells, strict=True)))
     else:
-        db.exec_driver_sql(statement, tuple(list(column) for column in zip(*bound, strict=True)))
+        db.exec_driver_sql(statement, tuple(list(column) for column in cells))
 
 
 Binder = Callable[[Any], Any]
 
 
-def _bind(rows: Sequence[Row], binders: tuple[tuple[int, Binder], ...]) -> list[Row]:
-    if not binders:
-        return list(rows)
-    bound = []
-    for row in rows:
-        cells = list(row)
-        for at, binder in binders:
-            cells[at] = binder(cells[at])
-        bound.append(tuple(cells))
-    return bound
+def _bound(values: Sequence[Any], binder: Binder) -> list[Any]:
+    """A batch's moments are mostly one and the same object, which is then bound once."""
+    last: Any = object()
+    bound, result = None, []
+    for value in values:
+        if value is not last:
+            last, bound = value, binder(value)
+        result.append(bound)
+    return result
 
 
 @lru_cache(maxsize=64)

@@ -35,6 +35,8 @@ GROUP_JOBS = 64
 RETRIES = 6
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -66,9 +68,21 @@ class Writer:
         self._engine.dispose()
 
     def _run(self) -> None:
-        with self._engine.connect() as connection:
-            while (group := self._next_group()) is not None:
-                _commit_group(connection, group)
+        while (waiting := self._next_group()) is not None:
+            # From here on a caller that gives up cancels nothing, so that the futures can be ended safely.
+            group = [work for work in waiting if work.future.set_running_or_notify_cancel()]
+            self._commit(group)
+            for work in group:
+                work.tell()
+
+    def _commit(self, group: list[_Work]) -> None:
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                for work in group:
+                    _run_one(connection, work, alone=len(group) == 1)
+        except BaseException as error:
+            for work in group:
+                work.error = work.error or error
 
     def _next_group(self) -> list[_Work] | None:
         first = self._jobs.get()
@@ -96,36 +110,29 @@ class _Work:
         self.result: Any = None
         self.error: BaseException | None = None
 
-
-def _commit_group(connection: Connection, group: list[_Work]) -> None:
-    try:
-        with connection.begin():
-            for work in group:
-                _run_one(connection, work, alone=len(group) == 1)
-    except BaseException as error:
-        for work in group:
-            work.error = work.error or error
-    for work in group:
-        if work.future.cancelled():
-            continue
-        if work.error is not None:
-            work.future.set_exception(work.error)
+    def tell(self) -> None:
+        """End the future, once the group's transaction has ended."""
+        if self.error is not None:
+            self.future.set_exception(self.error)
         else:
-            work.future.set_result(work.result)
+            self.future.set_result(self.result)
 
 
 def _run_one(connection: Connection, work: _Work, *, alone: bool) -> None:
     if alone:
         work.result = work.job(connection)
         return
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            work.result = work.job(connection)
+        work.result = work.job(connection)
     except Exception as error:
         # A full disk ends the whole transaction and not the savepoint alone; then nobody's rows are safe.
         if not connection.connection.in_transaction:
             raise
+        savepoint.rollback()
         work.error = error
+    else:
+        savepoint.commit()
 
 
 class Store:
@@ -135,6 +142,7 @@ class Store:
         self.engine = engine
         self.path = path
         self._writer = writer
+        self._reading = engine if writer else engine.execution_options(**_SNAPSHOT)
 
     @property
     def is_sqlite(self) -> bool:
@@ -142,8 +150,8 @@ class Store:
         return self._writer is not None
 
     async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `job(connection, ...)` on a reader; it sees one snapshot and its changes are thrown away."""
-        async with self.engine.connect() as connection:
+        """Run `job(connection, ...)` on a reader; it sees one snapshot and it cannot write."""
+        async with self._reading.connect() as connection:
             return await connection.run_sync(job, *args, **kwargs)
 
     async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -201,6 +209,7 @@ def _open_sqlite(path: Path) -> Store:
     event.listen(writing, "begin", _begin_immediate)
     reading = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
     event.listen(reading.sync_engine, "connect", _prepare_reader)
+    event.listen(reading.sync_engine, "begin", lambda db: db.exec_driver_sql("BEGIN"))
     return Store(reading, Writer(writing), path)
 
 
@@ -213,6 +222,7 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _prepare_reader(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in (*_PRAGMAS, "PRAGMA query_only=ON"):
         # Before the writer's first connection the file may be new and busy; its settings are the file's own then.

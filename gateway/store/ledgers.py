@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, select
 
 from gateway.model import POSITION_BITS, Outcome, ParcelState, TextState
 from gateway.store.parcels import states_in
-from gateway.store.tables import message, parcel, submission
+from gateway.store.tables import inbound, message, parcel, submission
 from gateway.store.types import sealed
 
 
@@ -20,6 +21,7 @@ class StoredText(NamedTuple):
     body: str
     state: str
     accepted: bool
+    at: datetime
 
 
 def in_motion(db: Connection) -> int:
@@ -45,10 +47,12 @@ def _of_parcel(db: Connection, parcel_id: int) -> list[StoredText]:
     accepted = set(db.execute(taken).scalars())
     states = states_in(db, [parcel_id])
     body = func.coalesce(message.c.body, parcel.c.body).label("body")
-    query = select(message.c.id, message.c.phone, body).join(parcel, parcel.c.id == parcel_id)
+    query = select(message.c.id, message.c.phone, body, message.c.created_at).join(parcel, parcel.c.id == parcel_id)
     rows = db.execute(query.where(message.c.id.between(first, last), inside).order_by(message.c.id))
     nothing = (0, TextState.WAITING.value)
-    return [StoredText(r.id, r.phone, r.body, states.get(r.id, nothing)[1], r.id in accepted) for r in rows]
+    return [
+        StoredText(r.id, r.phone, r.body, states.get(r.id, nothing)[1], r.id in accepted, r.created_at) for r in rows
+    ]
 
 
 def to_phone(db: Connection, phone: str) -> list[StoredText]:
@@ -57,3 +61,16 @@ def to_phone(db: Connection, phone: str) -> list[StoredText]:
     ids = db.execute(query).scalars().all()
     texts = {text.id: text for key in {i >> POSITION_BITS for i in ids} for text in _of_parcel(db, key)}
     return [texts[key] for key in ids]
+
+
+class CameIn(NamedTuple):
+    """One text that a number sent us."""
+
+    body: str
+    at: datetime
+
+
+def from_phone(db: Connection, phone: str) -> list[CameIn]:
+    """Every text from one number, oldest first."""
+    query = select(inbound.c.body, inbound.c.received_at).where(inbound.c.phone == sealed(phone))
+    return [CameIn(row.body, row.received_at) for row in db.execute(query.order_by(inbound.c.id))]

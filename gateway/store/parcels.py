@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, func, insert, literal, or_, select, union_all, update
+from sqlalchemy import Connection, Integer, Row, and_, case, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.errors import Unavailable
@@ -213,7 +213,7 @@ def _member_texts(db: Connection, members: list[int]) -> list[tuple[int, str, st
     body = func.coalesce(message.c.body, parcel.c.body)
     query = (
         select(message.c.id, message.c.phone, body, message.c.parts)
-        .join(parcel, parcel.c.id == message.c.id.op(">>")(POSITION_BITS))
+        .join(parcel, parcel.c.id == home_of(message.c.id))
         .where(message.c.id.in_(members))
     )
     found = {row[0]: (row[0], row[1], row[2], row[3]) for row in db.execute(query)}
@@ -288,7 +288,7 @@ def record(
         db.execute(update(parcel).where(parcel.c.id == parcel_id).values(watermark=mark))
     mark_stale(db, {home_parcel(result.key) for _, _, result in step.results})
     for again in step.again:
-        try_again(db, again)
+        _again(db, again, now)
     for parcel_id, (state, not_before) in step.let_go.items():
         _let_go(db, parcel_id, state, not_before)
     opened = _open_wanted(db, name, epoch, step.open, now)
@@ -349,17 +349,25 @@ def newest_consent(db: Connection) -> int:
 
 
 def try_again(db: Connection, again: Again) -> int:
-    """Insert the parcel in which `members` get their next attempt; answers its id."""
-    source = db.execute(select(parcel).where(parcel.c.id == again.parcel_id)).one()
+    """Insert the parcel in which `members` get their next attempt, stopped if theirs is; answers its id."""
+    source = db.execute(select(parcel).where(parcel.c.id == again.parcel_id).with_for_update()).one()
+    stopped = source.state in (ParcelState.HELD, ParcelState.CANCELLED)
     names = set(Envelope.__dataclass_fields__) - {"state", "not_before", "body"}
     envelope = Envelope(
         **{name: getattr(source, name) for name in names},
         body=None,
-        state=ParcelState.READY,
+        state=ParcelState(source.state) if stopped else ParcelState.READY,
         not_before=again.at,
     )
     members = list(again.members)
     return _insert_parcel(db, envelope, len(members), attempt=again.attempt, members=members)
+
+
+def _again(db: Connection, again: Again, now: datetime) -> None:
+    """As `try_again`; where the parcel was cancelled meanwhile, its texts are settled at once."""
+    row = db.execute(select(parcel).where(parcel.c.id == try_again(db, again))).one()
+    if row.state == ParcelState.CANCELLED:
+        end_unsent(db, row, ParcelState.CANCELLED, now)
 
 
 def mark_stale(db: Connection, parcels: Collection[int]) -> None:
@@ -397,7 +405,7 @@ def _recover(db: Connection, name: str, row: Row[Any], now: datetime) -> Recover
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(name, results, now)), ignore=True)
     mark_stale(db, {home_parcel(key) for key in lost})
     if lost and row.on_uncertain == "resend":
-        try_again(db, Again(row.id, row.attempt + 1, tuple(lost), None))
+        _again(db, Again(row.id, row.attempt + 1, tuple(lost), None), now)
     ended = row.watermark >= row.n and row.state == ParcelState.READY
     values = {"holder_epoch": None, "state": ParcelState.DONE if ended else row.state}
     db.execute(update(parcel).where(parcel.c.id == row.id).values(**values))
@@ -523,13 +531,18 @@ def _count(db: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
         or_(*(_in_parcel(submission.c.message_id, i) for i in ids)),
         or_(*(_in_parcel(receipt.c.message_id, i) for i in ids)),
     )
-    home = states.c.message_id.op(">>")(POSITION_BITS).label("home")
+    home = home_of(states.c.message_id).label("home")
     counts: dict[int, dict[str, int]] = defaultdict(dict)
     for parcel_id, state, count in db.execute(
         select(home, states.c.state, func.count()).group_by(home, states.c.state)
     ):
         counts[parcel_id][state] = count
     return counts
+
+
+def home_of(column: ColumnElement[int]) -> ColumnElement[int]:
+    """`model.home_parcel` in SQL; PostgreSQL shifts by an INTEGER only."""
+    return column.op(">>")(literal(POSITION_BITS, Integer))
 
 
 def _in_parcel(column: ColumnElement[int], parcel_id: int) -> ColumnElement[bool]:

@@ -78,6 +78,15 @@ class Stored:
     parked: int
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How many parked receipts of a slice found their part, how many did not, and where the next slice begins."""
+
+    matched: int
+    parked: int
+    next: int
+
+
 def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Part | None], now: datetime) -> Stored:
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
     found = _look_up(db, carrier, [t.ref for t, part in zip(told, known, strict=True) if part is None])
@@ -128,17 +137,21 @@ def _append(db: Connection, rows: Sequence[bulk.Row]) -> None:
     mark_stale(db, {home_parcel(row[0]) for row in rows})
 
 
-def settle(db: Connection, parked_before: datetime, limit: int = 500) -> Stored:
-    """Try parked receipts again: by reference first, then by number for texts whose fate is unknown."""
+def settle(db: Connection, parked_before: datetime, limit: int = 500, after: int = 0) -> Settled:
+    """Try parked receipts again: by reference first, then by number for texts whose fate is unknown.
+
+    One slice from the id `after` on; go on with `next`, so that what fits nobody's text is in no other's way.
+    """
     unknown = and_(receipt_unmatched.c.why == "unknown", receipt_unmatched.c.parked_at <= parked_before)
-    parked = db.execute(select(receipt_unmatched).where(unknown).order_by(receipt_unmatched.c.id).limit(limit)).all()
+    query = select(receipt_unmatched).where(unknown, receipt_unmatched.c.id > after)
+    parked = db.execute(query.order_by(receipt_unmatched.c.id).limit(limit)).all()
     by_carrier: dict[str, list[Any]] = defaultdict(list)
     for row in parked:
         by_carrier[row.carrier].append(row)
     matched = 0
     for carrier, rows in by_carrier.items():
         matched += _settle(db, carrier, rows)
-    return Stored(matched, len(parked) - matched)
+    return Settled(matched, len(parked) - matched, parked[-1].id if len(parked) == limit else 0)
 
 
 def _settle(db: Connection, carrier: str, rows: Sequence[Any]) -> int:

@@ -364,10 +364,11 @@ slot = Table(
     metadata,
     Column("schedule", Text, primary_key=True),
     Column("due_at", Instant, primary_key=True),
-    Column("state", Text, nullable=False),  # run, late, skipped, asked, fault
+    Column("state", Text, nullable=False),  # due, run, late, skipped, asked, fault
     Column("broadcast_id", BigInteger),
     Column("note", Text, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("until", Instant),  # so long the process that carries it on may need
 )
 
 feed_state = Table(
@@ -405,11 +406,20 @@ inbound = Table(
     Column("handled_at", Instant),
     Column("intent", Text),
     Column("case_id", BigInteger),
+    Column("message_id", BigInteger),  # the automatic answer to it
     UniqueConstraint("source", "ref"),
 )
 _unhandled = text("handled_at IS NULL")
 Index("ix_inbound_unhandled", inbound.c.id, sqlite_where=_unhandled, postgresql_where=_unhandled)
 Index("ix_inbound_phone", inbound.c.phone, inbound.c.received_at)
+_answered = text("message_id IS NOT NULL")
+Index(
+    "ix_inbound_answered",
+    inbound.c.phone,
+    inbound.c.handled_at,
+    sqlite_where=_answered,
+    postgresql_where=_answered,
+)
 
 prompt = Table(
     "prompt",

@@ -1,0 +1,175 @@
+"""SQL of reports: what became of a broadcast's texts, told text by text in slices of parcels.
+
+Policy
+- A report is read in one snapshot, so that its figures agree with each other whatever arrives meanwhile.
+- A text's state is derived from facts as everywhere (`parcels.states_in`); no counter is trusted and none is written.
+- Memory: one slice of `SLICE` parcels (at most 10,000 texts) at a time, and whoever was not reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select, text, update
+
+from gateway.model import BroadcastState, LeftOut, ParcelState, TextState, home_parcel, message_id
+from gateway.store import parcels
+from gateway.store.tables import audit, broadcast, left_out, message, parcel, person, receipt, submission
+
+SLICE = 20
+PAID_ELSEWHERE = "payout:duplicate_person"
+"""A row of a payout sheet whose person another row pays: the text of that row decides whether they were reached."""
+
+
+class Text(NamedTuple):
+    """One text with its newest attempt and state, and who it was for ("" where the roster no longer has them)."""
+
+    key: int
+    phone: str
+    attempt: int
+    state: str
+    name: str
+    village: str
+    group: str
+    taker: bool
+
+
+class Moments(NamedTuple):
+    """When the first and the last text left, and when the last receipt came."""
+
+    first_left: datetime | None
+    last_left: datetime | None
+    last_receipt: datetime | None
+
+
+class Missed(NamedTuple):
+    """Somebody a broadcast did not reach; `reason` is a LeftOut, a TextState or "payout:" and its reason."""
+
+    village: str
+    group: str
+    name: str
+    reason: str
+    phone: str | None
+    taker: bool
+
+
+def slices(db: Connection, broadcast_id: int) -> Iterator[dict[int, str]]:
+    """The broadcast's home parcels, `SLICE` at a time: id -> state."""
+    mine = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.members.is_(None))
+    query = select(parcel.c.id, parcel.c.state).where(mine).order_by(parcel.c.id)
+    homes = [(row.id, row.state) for row in db.execute(query)]
+    for start in range(0, len(homes), SLICE):
+        yield dict(homes[start : start + SLICE])
+
+
+def texts(db: Connection, homes: dict[int, str]) -> Iterator[Text]:
+    """Every text of these home parcels (id -> state), in order."""
+    known = parcels.states_in(db, homes)
+    p = person.c
+    query = (
+        select(message.c.id, message.c.phone, p.name, p.village, p.grp, p.phone.label("own"), p.taker_phone)
+        .outerjoin(person, p.id == message.c.person_id)
+        .where(_in(message.c.id, homes))
+        .order_by(message.c.id)
+    )
+    for row in db.execute(query):
+        attempt, state = known.get(row.id) or (1, _unsaid(homes[home_parcel(row.id)]))
+        who = (row.name or "", row.village or "", row.grp or "", row.own is None and row.taker_phone is not None)
+        yield Text(row.id, row.phone, attempt, state, *who)
+
+
+def _in(column: ColumnElement[int], homes: Collection[int]) -> ColumnElement[bool]:
+    return or_(*(column.between(message_id(home, 0), message_id(home + 1, 0) - 1) for home in homes))
+
+
+def _unsaid(end: str) -> str:
+    """The state of a text without facts, by how its home parcel ended."""
+    ends = {ParcelState.CANCELLED.value: TextState.CANCELLED.value, ParcelState.EXPIRED.value: TextState.EXPIRED.value}
+    return ends.get(end, TextState.WAITING.value)
+
+
+def errors(db: Connection, homes: Collection[int]) -> dict[tuple[int, int], str]:
+    """(message id, attempt) -> the first error code that was given for it."""
+    # Written out, since SQLite uses a partial index only for a condition without parameters.
+    submitted = _errors(db, submission, homes, "outcome <> 'accepted'")
+    return submitted | _errors(db, receipt, homes, "state <> 'delivered'")
+
+
+def _errors(db: Connection, table: Table, homes: Collection[int], failed: str) -> dict[tuple[int, int], str]:
+    c = table.c
+    query = select(c.message_id, c.attempt, c.error).where(_in(c.message_id, homes), text(failed), c.error.is_not(None))
+    found: dict[tuple[int, int], str] = {}
+    for row in db.execute(query.order_by(c.message_id, c.attempt, c.part)):
+        found.setdefault((row.message_id, row.attempt), row.error)
+    return found
+
+
+def moments(db: Connection, homes: Collection[int]) -> Moments:
+    """When texts of these parcels left and were answered; `uncertain` ones may have left."""
+    s = submission.c
+    left = select(func.min(s.at), func.max(s.at)).where(
+        _in(s.message_id, homes), s.outcome.in_(("accepted", "uncertain"))
+    )
+    first, last = db.execute(left).one()
+    answered = select(func.max(receipt.c.at)).where(_in(receipt.c.message_id, homes))
+    return Moments(first, last, db.execute(answered).scalar_one())
+
+
+def composed_at(db: Connection, row: Any) -> datetime | None:
+    """When what was sent was composed, by the audit trail; None while it is not."""
+    about = and_(audit.c.object == f"broadcast {row.id}", audit.c.verb == "composed")
+    query = select(func.max(audit.c.at)).where(about, audit.c.day >= row.created_at.date())
+    found: datetime | None = db.execute(query).scalar_one()
+    return found
+
+
+# -- who was not reached ---------------------------------------------------------------------------------------
+
+
+def missed(db: Connection, broadcast_id: int) -> list[Missed]:
+    """Everybody of the audience that no text reached, in no order.
+
+    A notice goes once to a number; where that text failed, all who use the number are missed for its reason.
+    """
+    sharing = _left_out(db, broadcast_id, left_out.c.reason == LeftOut.SAME_NUMBER)
+    outcome: dict[str, str] = dict.fromkeys((row.phone for row in sharing), TextState.WAITING.value)
+    found = [
+        _missed(row, row.reason)
+        for row in _left_out(db, broadcast_id, left_out.c.reason.not_in((LeftOut.SAME_NUMBER, PAID_ELSEWHERE)))
+    ]
+    for homes in slices(db, broadcast_id):
+        for one in texts(db, homes):
+            if one.phone in outcome:
+                outcome[one.phone] = one.state
+            if one.state != TextState.DELIVERED:
+                found.append(Missed(one.village, one.group, one.name, one.state, one.phone, one.taker))
+    return found + [_missed(row, outcome[row.phone]) for row in sharing if outcome[row.phone] != TextState.DELIVERED]
+
+
+def _left_out(db: Connection, broadcast_id: int, which: ColumnElement[bool]) -> Sequence[Any]:
+    taker = and_(person.c.phone.is_(None), person.c.taker_phone.is_not(None)).label("taker")
+    query = (
+        select(left_out, taker)
+        .outerjoin(person, person.c.id == left_out.c.person_id)
+        .where(left_out.c.broadcast_id == broadcast_id, which)
+    )
+    return db.execute(query.order_by(left_out.c.seq)).all()
+
+
+def _missed(row: Any, reason: str) -> Missed:
+    return Missed(row.village, row.grp, row.name, reason, row.phone, bool(row.taker))
+
+
+def untold(db: Connection) -> list[Any]:
+    """Approved broadcasts whose clerks were not told yet, oldest first."""
+    b = broadcast.c
+    waiting = and_(b.state == BroadcastState.APPROVED, b.left_behind_at.is_(None), b.test.is_(False))
+    return list(db.execute(select(broadcast).where(waiting, b.approved_at.is_not(None)).order_by(b.id)).all())
+
+
+def mark_told(db: Connection, broadcast_id: int, now: datetime) -> bool:
+    """The clerks are told; False when they were before."""
+    mine = and_(broadcast.c.id == broadcast_id, broadcast.c.left_behind_at.is_(None))
+    return db.execute(update(broadcast).where(mine).values(left_behind_at=now)).rowcount == 1
