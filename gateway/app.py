@@ -56,7 +56,7 @@ class Gateway:
         self.cases = Cases(store, site, notices, self.outbox, clock)
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock)
-        self.inbox = Inbox(store, site, notices, self.outbox, self.cases, clock, self.recent)
+        self.inbox = Inbox(store, site, notices, self.cases, clock, self.recent)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
 
     def _queued(self) -> None:

@@ -2,9 +2,10 @@
 
 Policy
 - What was previewed is what is stored is what is sent. Composing freezes every text in parcels that are `held`;
-  editing throws them away. An approval names the digest of the frozen texts and times, and is refused when it no longer fits.
-- The approver is another official than the author. Only a schedule whose standing approval covers the template's version,
-  the audience's rule, the number of people and the cost needs nobody at the desk.
+  editing throws them away. An approval names the digest of the frozen texts and times, and is refused when it no
+  longer fits.
+- The approver is another official than the author. Only a schedule whose standing approval covers the template's
+  version, the audience's rule, the number of people and the cost needs nobody at the desk.
 - Killed while composing: what was composed is thrown away and composed anew. Nothing of it could have been sent.
 - Everybody of the audience gets a text or a row in `left_out` with the reason; nobody disappears.
 - Composing reads and writes slices of a thousand people: memory is bounded, and no transaction holds up a watermark.
@@ -22,6 +23,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from gateway import payouts, phone, sheets
 from gateway.config import Audience, Config
@@ -123,6 +125,7 @@ class Broadcasts:
         """`queued` is called after parcels became ready in this process."""
         self._store, self._config, self._templates = store, config, templates
         self._outbox, self._roster, self._clock, self._queued = outbox, roster, clock, queued
+        self._composing: set[int] = set()
 
     # -- draft -------------------------------------------------------------------------------------------------
 
@@ -132,7 +135,11 @@ class Broadcasts:
             by.needs(Role.AUTHOR)
         template = self._template(draft.template)
         self._check_fields(template, draft)
-        return await self._store.write(self._draft, template, draft, by)
+        try:
+            return await self._store.write(self._draft, template, draft, by)
+        except IntegrityError:
+            # Another process drafted under this key in the meantime.
+            return await self._store.write(self._draft, template, draft, by)
 
     def _draft(self, db: Connection, template: Template, draft: Draft, by: Official) -> int:
         if draft.key is not None and (known := rows.by_key(db, draft.key)) is not None:
@@ -208,6 +215,16 @@ class Broadcasts:
         self, broadcast_id: int, *, by: Official, progress: Callable[[int], None] | None = None
     ) -> Preview:
         """Freeze every text in held parcels. Also composes anew what is composed already, or was half composed."""
+        if broadcast_id in self._composing:
+            raise Conflict("这次群发正在生成", "this broadcast is being composed")
+        self._composing.add(broadcast_id)
+        try:
+            await self._compose(broadcast_id, by, progress)
+        finally:
+            self._composing.discard(broadcast_id)
+        return await self.preview(broadcast_id)
+
+    async def _compose(self, broadcast_id: int, by: Official, progress: Callable[[int], None] | None) -> None:
         row = await self._get(broadcast_id)
         await self._store.write(self._start_composing, broadcast_id, by)
         while await self._store.write(rows.throw_away, broadcast_id):
@@ -215,18 +232,17 @@ class Broadcasts:
         work = _Composition(self, row, await self._store.read(self._knowledge, row))
         try:
             async for addressees in self._addressees(row):
-                await self._store.write(work.take, addressees)
+                await self._store.write(work.write, *work.take(addressees))
                 if progress is not None:
                     progress(work.seen)
-            await self._store.write(work.finish)
+            await self._store.write(work.write, [], work.rest())
         except Refused:
             await self._store.write(rows.move, broadcast_id, [BroadcastState.COMPOSING], BroadcastState.DRAFT)
             raise
         await self._store.write(self._finish_composing, work, by)
-        return await self.preview(broadcast_id)
 
     def _start_composing(self, db: Connection, broadcast_id: int, by: Official) -> None:
-        row = self._require(rows.get(db, broadcast_id), broadcast_id)
+        row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         if row.state == BroadcastState.COMPOSING and _alive(row.composing_node):
             raise Conflict("另一个进程正在生成这次群发", "another process is composing this broadcast")
         self._move(db, broadcast_id, BroadcastState.COMPOSING, composing_node=_node(), digest=None)
@@ -339,14 +355,14 @@ class Broadcasts:
     # -- approve, stop -----------------------------------------------------------------------------------------
 
     async def approve(self, broadcast_id: int, *, by: Official, digest: str) -> int:
-        """Send what `digest` names; answers the number of parcels. Refused for the author, Conflict for another digest."""
+        """Send what `digest` names; answers how many parcels. Refused for the author, Conflict for another digest."""
         by.needs(Role.APPROVER, Role.DIRECTOR)
         count = await self._store.write(self._approve, broadcast_id, by, digest)
         self._queued()
         return count
 
     def _approve(self, db: Connection, broadcast_id: int, by: Official, digest: str) -> int:
-        row = self._require(rows.get(db, broadcast_id), broadcast_id)
+        row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         if by.login == row.author:
             raise Refused("不能审批自己起草的群发，须由另一人审批", "an author cannot approve their own broadcast")
         return self._release(db, row, by, digest)
@@ -382,7 +398,7 @@ class Broadcasts:
         return released
 
     def _approve_standing(self, db: Connection, broadcast_id: int) -> bool:
-        row = self._require(rows.get(db, broadcast_id), broadcast_id)
+        row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         standing = rows.standing(db, row.schedule) if row.schedule else None
         template = self._template(row.template)
         covered = (
@@ -430,7 +446,7 @@ class Broadcasts:
         only: BroadcastState | None = None,
     ) -> int:
         def run(db: Connection) -> int:
-            row = self._require(rows.get(db, broadcast_id), broadcast_id)
+            row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
             if only is not None and row.state != only:
                 raise Conflict(f"这次群发现在是 {row.state}", f"the broadcast is {row.state}")
             self._move(db, broadcast_id, to)
@@ -451,6 +467,7 @@ class Broadcasts:
         return count
 
     def _settle(self, db: Connection, broadcast_id: int, resend: bool, by: Official) -> int:
+        self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         found = rows.uncertain_texts(db, broadcast_id)
         count = sum(map(len, found.values()))
         if resend:
@@ -619,26 +636,35 @@ class _Composition:
             expires_at=self.row.expires_at,
         )
 
-    def take(self, db: Connection, addressees: Sequence[Addressee | Excluded]) -> None:
-        """Queue the texts of these people, or say why they get none."""
+    def take(self, addressees: Sequence[Addressee | Excluded]) -> tuple[list[tuple[Any, ...]], list[Batch]]:
+        """Render these people's texts: rows of those who get none, and the parcels that are full.
+
+        No SQL, since a transaction may be tried again and nobody may be counted twice.
+        """
         left: list[tuple[Any, ...]] = []
+        full: list[Batch] = []
         for one in addressees:
             self.seen += 1
             if isinstance(one, Excluded):
                 left.append(self._row(None, one.reason, one.name, None, one.village, "", one.detail))
                 continue
             self.people += 1
-            why = self._take(db, one)
+            why = self._take(one, full)
             if why is not None:
                 left.append(self._row(one.person_id, why[0], one.name, one.phone, one.village, one.group, why[1]))
+        return left, full
+
+    def rest(self) -> list[Batch]:
+        """The parcels that are not full."""
+        return list(self._packing.rest())
+
+    def write(self, db: Connection, left: Sequence[tuple[Any, ...]], batches: Sequence[Batch]) -> None:
+        """Queue these parcels and say who gets no text."""
         rows.leave_out(db, left)
+        for batch in batches:
+            parcels.queue(db, batch.envelope, batch.texts, self._now)
 
-    def finish(self, db: Connection) -> None:
-        """Queue the parcels that are not full."""
-        for batch in self._packing.rest():
-            self._queue(db, batch)
-
-    def _take(self, db: Connection, one: Addressee) -> tuple[LeftOut, str] | None:
+    def _take(self, one: Addressee, full: list[Batch]) -> tuple[LeftOut, str] | None:
         if one.phone is None:
             return LeftOut.NO_NUMBER, ""
         if one.phone in self._known.opted_out:
@@ -656,11 +682,8 @@ class _Composition:
         self.texts, self.parts, self.cost = self.texts + 1, self.parts + written.billed, self.cost + written.cost
         batch = self._packing.add(path, one.phone, one.person_id, written)
         if batch is not None:
-            self._queue(db, batch)
+            full.append(batch)
         return None
-
-    def _queue(self, db: Connection, batch: Batch) -> None:
-        parcels.queue(db, batch.envelope, batch.texts, self._now)
 
     def _write(self, one: Addressee, path: Path) -> Written:
         if self._personal:

@@ -55,7 +55,7 @@ REHEARSED: Mapping[str, Any] = {
 
 CASE_TEXT = "你好 我妈76了 养老认证刷不上脸 我在东莞回不来 咋办"
 ANSWER = "可以在家认证：村协办员上门拍照即可，已约明天上午。也可打0912-0000500。"
-ASKER, LEAVER = "+8613800130011", "+8613800130017"
+ASKER, LEAVER, PAID = "+8613800130011", "+8613800130017", "+8613300130006"
 PATIENCE_SECONDS = 45.0
 
 
@@ -99,7 +99,8 @@ class Outcome:
     lines: list[Line] = field(default_factory=list)
     roster: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, bool] = field(default_factory=dict)
-    phones: list[tuple[str, list[str]]] = field(default_factory=list)
+    phones: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    """Masked number, and what stood on it: "" for texts that came, "› " before those written on it."""
     seconds: float = 0.0
 
     @property
@@ -200,6 +201,7 @@ class _Day:
             "weather-daily", weather, max_people=5000, max_cost=Decimal(500), by=self._director
         )
         await gateway.broadcasts.cancel(weather, by=self._director)
+        await gateway.schedules.tick()
 
     async def morning(self) -> None:
         """The weather goes out by itself."""
@@ -208,7 +210,8 @@ class _Day:
         await self._gateway.schedules.tick()
         newest = (await self._gateway.broadcasts.list(by=self._director, limit=1))[0]
         self._remember(await self._gateway.broadcasts.preview(newest.id))
-        self.outcome.checks["weather went out under the standing approval"] = newest.state == "approved"
+        by_itself = newest.state == "approved" and newest.schedule == "weather-daily" and newest.author == "system"
+        self.outcome.checks["the weather went out under the standing approval"] = by_itself
 
     async def forenoon(self) -> None:
         """Conscription, payout, and a notice to everybody."""
@@ -305,9 +308,16 @@ class _Day:
         self.outcome.checks["no text reached the operator twice"] = seen.repeated == 0
         audited = await gateway.audit_verify()
         self.outcome.checks["the audit trail is whole"] = not audited[1]
-        for number in (ASKER, LEAVER):
-            texts = [text.body for text in await gateway.store.read(ledgers.to_phone, number) if text.id in seen.bodies]
-            self.outcome.phones.append((phone.mask(number), texts))
+        for number in (PAID, ASKER, LEAVER):
+            self.outcome.phones.append((phone.mask(number), await self._talk(number)))
+
+    async def _talk(self, number: str) -> list[tuple[str, str]]:
+        """What stood on this phone: the texts the operator took, and those that were written on it."""
+        sent = await self._gateway.store.read(ledgers.to_phone, number)
+        came = await self._gateway.store.read(ledgers.from_phone, number)
+        arrived = [(text.at, "", text.body) for text in sent if text.id in self._carrier.operator.bodies]
+        written = [(text.at, "› ", text.body) for text in came]
+        return [(mark, body) for _, mark, body in sorted([*arrived, *written])]
 
 
 def show(outcome: Outcome) -> None:
@@ -315,10 +325,12 @@ def show(outcome: Outcome) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     for number, texts in outcome.phones:
-        console.print(Panel("\n\n".join(texts), title=f"{number} 的手机", width=min(78, console.width)))
+        talk = Text("\n").join(Text(mark + body, "green" if mark else "") for mark, body in texts)
+        console.print(Panel(talk, title=f"{number} 的手机", width=min(78, console.width)))
     table = Table(title="三本账：要发的、库里的、运营商收到的")
     for heading in ("群发", "要发", "入库", "运营商收到", "送达", "失败", "无回执", "相符"):
         table.add_column(heading, justify="left" if heading == "群发" else "right")

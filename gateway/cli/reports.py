@@ -1,0 +1,293 @@
+"""What was sent and to what end; who carries it.
+
+Policy
+- Figures come from the broadcasts' counters, which are counted anew before they are read, and so agree with what
+  `broadcast show` prints. Days are the site's, both ends included.
+- A report of one broadcast reads every text; that of a period reads counters alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli import shown
+from gateway.cli.caller import caller
+from gateway.cli.help import option, verb
+from gateway.cli.language import t
+from gateway.cli.tools import FILE, JsonFlag
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.config import Config
+    from gateway.reports import BroadcastReport, LeftBehind
+
+OutFile = Annotated[Path | None, option("--out", value=FILE, zh="写成 .xlsx", en="write it as .xlsx")]
+
+MOST_BROADCASTS = 10_000
+SENT = ("approved", "stopped", "cancelled")
+COUNTED = ("texts", "delivered", "accepted", "undelivered", "rejected", "uncertain", "waiting")
+FIGURES = ("people", "texts", "parts", "cost")
+
+
+# --- a period ------------------------------------------------------------------------------------------------
+
+
+@verb("一段时间的报表：群发、人数、送达、费用", "The report of a period: broadcasts, people, delivered, cost")
+def report(
+    ctx: typer.Context,
+    from_: Annotated[
+        str,
+        option("--from", value=("日期", "DAY"), zh="从哪天；不写是本月一日", en="first day; else the month's first"),
+    ] = "",
+    to: Annotated[str, option("--to", value=("日期", "DAY"), zh="到哪天；不写是今天", en="last day; else today")] = "",
+    out: OutFile = None,
+    json: JsonFlag = False,
+) -> None:
+    days = (_day(from_), _day(to))
+    who = caller(ctx)
+    found = who.read(lambda gateway: _period(gateway, *days))
+    if out is not None:
+        _write_period(out, found)
+    if json:
+        return shown.as_json(found)
+    _show_period(found, who.config())
+    return _say_written(out)
+
+
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(t(f"日期要写成 2026-07-01：{text}", f"days are written 2026-07-01: {text}")) from None
+
+
+async def _period(gateway: Gateway, first: date | None, last: date | None) -> dict[str, Any]:
+    from gateway.officials import SYSTEM
+
+    today = gateway.clock.now().astimezone(gateway.zone).date()
+    first, last = first or (last or today).replace(day=1), last or today
+    start = datetime.combine(first, datetime.min.time(), gateway.zone)
+    end = datetime.combine(last + timedelta(days=1), datetime.min.time(), gateway.zone)
+    newest = await gateway.broadcasts.list(by=SYSTEM, limit=MOST_BROADCASTS)
+    rows = [row for row in newest if row.approved_at and start <= row.approved_at < end and row.state in SENT]
+    listed = [await _figures(gateway, row) for row in reversed(rows)]
+    names = (*FIGURES, *COUNTED[1:])
+    totals = {name: sum(row[name] for row in listed) for name in names}
+    return {"from": first, "to": last, "broadcasts": listed, "totals": totals}
+
+
+async def _figures(gateway: Gateway, row: Any) -> dict[str, Any]:
+    counts = await gateway.broadcasts.counts(row.id)
+    about = shown.columns(row, "id", "title", "template", "category", "state", "author", "approver", "approved_at")
+    return {**about, **shown.columns(row, *FIGURES), **{name: counts[name] for name in COUNTED[1:]}}
+
+
+def _show_period(found: Mapping[str, Any], config: Config) -> None:
+    shown.say(t(f"{found['from']} 至 {found['to']}", f"{found['from']} to {found['to']}"))
+    if not found["broadcasts"]:
+        return shown.say(t("这段时间没有发过。", "Nothing was sent in this time."))
+    rows = [
+        (
+            row["id"],
+            row["title"],
+            shown.when(row["approved_at"], config),
+            *_cells(row),
+            shown.money(row["cost"], config),
+        )
+        for row in found["broadcasts"]
+    ]
+    total = found["totals"]
+    rows.append(("", t("合计", "total"), "", *_cells(total), shown.money(total["cost"], config)))
+    return shown.table(_headings(), rows, right=(0, 3, 4, 5, 6, 7, 8))
+
+
+def _headings() -> tuple[str, ...]:
+    return (
+        t("编号", "id"),
+        t("标题", "title"),
+        t("批准", "approved"),
+        t("人数", "people"),
+        t("短信", "texts"),
+        t("送达", "delivered"),
+        t("没到", "not delivered"),
+        t("无回执", "no receipt"),
+        t("费用", "cost"),
+    )
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    missed = row["undelivered"] + row["rejected"]
+    open_ = row["accepted"] + row["uncertain"] + row["waiting"]
+    return tuple(f"{n:,}" for n in (row["people"], row["texts"], row["delivered"], missed, open_))
+
+
+def _write_period(out: Path, found: Mapping[str, Any]) -> None:
+    from gateway.cli import spreadsheet
+
+    headings = [*_headings()[:2], t("批准人", "approver"), *(_figure_name(name) for name in (*FIGURES, *COUNTED[1:]))]
+    rows = [
+        [row["id"], row["title"], row["approver"], *(row[name] for name in (*FIGURES, *COUNTED[1:]))]
+        for row in found["broadcasts"]
+    ]
+    spreadsheet.write(out, {t("群发", "broadcasts"): (headings, rows)})
+
+
+def _figure_name(name: str) -> str:
+    named = {"people": ("人数", "people"), "parts": ("计费条数", "parts"), "cost": ("费用", "cost")}
+    return t(*named[name]) if name in named else shown.state(name)
+
+
+def _say_written(out: Path | None) -> None:
+    if out is not None:
+        shown.hint(t(f"已写到 {out}", f"written to {out}"))
+
+
+# --- one broadcast -------------------------------------------------------------------------------------------
+
+
+def show_broadcast(found: BroadcastReport, config: Config, out: Path | None, *, json: bool) -> None:
+    """The report of one broadcast, printed and, where `out` is given, written to a workbook."""
+    if out is not None:
+        from gateway.cli import spreadsheet
+
+        spreadsheet.write(out, _sheets(found))
+    if json:
+        return shown.as_json(found)
+    shown.say(f"{t('群发', 'Broadcast')} {found.id}  {found.title}  {shown.state(found.state)}")
+    shown.facts(_stages(found, config))
+    for title, by in ((t("村", "village"), found.by_village), (t("运营商", "operator"), found.by_operator)):
+        headings, rows = _by(title, by)
+        shown.table(headings, rows, right=range(1, len(headings)))
+    _show_failures(found)
+    return _say_written(out)
+
+
+def _stages(found: BroadcastReport, config: Config) -> list[tuple[str, object]]:
+    stages = found.stages
+    told = t("，", ", ").join(f"{shown.state(name)} {n:,}" for name, n in found.by_state.items())
+    left = t("，", ", ").join(f"{shown.left_out(reason)} {n:,}" for reason, n in found.left_out.items())
+    return [
+        (t("人数", "people"), f"{found.people:,}"),
+        (t("费用", "cost"), shown.money(found.cost, config)),
+        (t("起草", "drafted"), f"{shown.when(stages.drafted, config)}  {found.author}"),
+        (t("审批", "approved"), f"{shown.when(stages.approved, config)}  {found.approver or ''}".strip()),
+        (t("发出", "left"), _span(stages.first_left, stages.last_left, config)),
+        (t("最后的回执", "last receipt"), shown.when(stages.last_receipt, config)),
+        (t("短信", "texts"), told),
+        (t("未列入", "left out"), left),
+    ]
+
+
+def _span(first: datetime | None, last: datetime | None, config: Config) -> str:
+    return "" if first is None else f"{shown.when(first, config)} — {shown.when(last, config)}"
+
+
+def _by(title: str, by: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[list[Any]]]:
+    states = [name for name in COUNTED[1:] if any(name in counts for counts in by.values())]
+    states += sorted({name for counts in by.values() for name in counts} - set(states))
+    rows = [[name or "—", sum(counts.values()), *(counts.get(one, 0) for one in states)] for name, counts in by.items()]
+    return [title, t("短信", "texts"), *(shown.state(one) for one in states)], rows
+
+
+def _show_failures(found: BroadcastReport) -> None:
+    if found.failures:
+        rows = [(shown.state(one.state), one.error or "—", one.texts) for one in found.failures]
+        headings = (t("没到", "not delivered"), t("运营商代码", "operator's code"), t("短信", "texts"))
+        shown.table(headings, rows, right=(2,))
+
+
+def _sheets(found: BroadcastReport) -> dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]:
+    failures = [[shown.state(one.state), one.error, one.texts] for one in found.failures]
+    left = [[shown.left_out(reason), n] for reason, n in found.left_out.items()]
+    return {
+        t("按村", "villages"): _by(t("村", "village"), found.by_village),
+        t("按运营商", "operators"): _by(t("运营商", "operator"), found.by_operator),
+        t("没到", "failures"): ([t("状态", "state"), t("代码", "code"), t("短信", "texts")], failures),
+        t("未列入", "left out"): ([t("原因", "reason"), t("人数", "people")], left),
+    }
+
+
+def show_left_behind(found: LeftBehind, out: Path | None, *, json: bool) -> None:
+    """Who was not reached, printed and, where `out` is given, written to a workbook to print."""
+    if out is not None:
+        from gateway.cli import spreadsheet
+
+        found.to_xlsx(spreadsheet.free_path(out))
+    if json:
+        return shown.as_json({"broadcast": found.broadcast_id, "title": found.title, "rows": found.rows})
+    if out is not None:
+        return _say_written(out)
+    shown.say(found.heading)
+    headings = (t("村", "village"), t("组", "group"), t("姓名", "name"), t("原因", "reason"), t("号码", "number"))
+    rows = [(one.village, one.group, one.name, t(one.reason_zh, one.reason_en), one.phone) for one in found.rows]
+    return shown.table(headings, rows) if rows else None
+
+
+# --- accounts ------------------------------------------------------------------------------------------------
+
+SIGNATURES = {
+    "unneeded": ("不需报备", "unneeded"),
+    "filed": ("已报备", "filed"),
+    "pending": ("报备中", "pending"),
+    "refused": ("报备未过", "refused"),
+}
+
+
+@verb("列出通道账号、能到的运营商、有没有待发的", "List the accounts, the operators they reach, what waits for them")
+def carriers(ctx: typer.Context, json: JsonFlag = False) -> None:
+    who = caller(ctx)
+    rows = who.read(_accounts)
+    if json:
+        return shown.as_json(rows)
+    config = who.config()
+    headings = (
+        t("账号", "account"),
+        t("协议", "protocol"),
+        t("能到", "reaches"),
+        t("路由", "routes"),
+        t("速率", "rate"),
+        t("单价", "price"),
+        t("签名", "signature"),
+        t("待发", "waiting"),
+    )
+    return shown.table(headings, [_account_row(one, config) for one in rows], right=(4, 5))
+
+
+def _account_row(one: Mapping[str, Any], config: Config) -> tuple[str, ...]:
+    return (
+        one["name"],
+        one["protocol"],
+        "、".join(one["operators"]),
+        "、".join(one["routes"]),
+        t(f"{one['rate']:g} 条/秒", f"{one['rate']:g}/s"),
+        shown.money(one["price"], config),
+        t(*SIGNATURES[one["signature_state"]]),
+        t("有", "yes") if one["waiting"] else t("无", "no"),
+    )
+
+
+async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:
+    from gateway.store import parcels
+
+    now, config = gateway.clock.now(), gateway.config
+    return [
+        {
+            "name": name,
+            "protocol": one.protocol,
+            "operators": list(one.operators),
+            "routes": [route.name for route in config.routes if name in route.carriers],
+            "rate": one.rate,
+            "links": one.links,
+            "price": config.price(name),
+            "signature_state": one.signature_state,
+            "waiting": await gateway.store.read(parcels.has_ready, name, now),
+        }
+        for name, one in config.carriers.items()
+    ]

@@ -1,0 +1,125 @@
+"""The running gateway: every part in its place, until a signal ends it in order.
+
+Policy: nothing is sent and no slot runs before the clock can be believed. What was opened last is closed first: no new
+texts come in while what is in flight is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
+from pathlib import Path
+
+import structlog
+
+from gateway.app import Gateway, open_gateway
+from gateway.carriers import Received
+from gateway.cli.language import t
+from gateway.cli.shown import say
+from gateway.errors import Refused
+from gateway.store import DATABASE_ERRORS
+from gateway.web.hooks import hooks, listening
+
+log = structlog.get_logger()
+
+REPORTS_SECONDS = 60.0
+
+
+async def serve(directory: Path, parts: Collection[str], *, chosen: bool) -> None:
+    """Run these parts of the site until SIGINT or SIGTERM; `chosen`: a person named them, so none may be missing."""
+    async with open_gateway(directory) as gateway:
+        with _signals() as ended:
+            if await _unless(ended, gateway.wait_for_clock()):
+                async with contextlib.AsyncExitStack() as running:
+                    for part in ("inbox", "dispatch", "schedule", "web"):
+                        if part in parts:
+                            await _start(part, gateway, running, chosen=chosen)
+                    say(t("正在运行，Ctrl-C 结束。", "Running; Ctrl-C ends it."))
+                    await ended.wait()
+                    say(t("正在按顺序结束……", "Ending in order ..."))
+    say(t("已结束。", "Ended."))
+
+
+async def _start(part: str, gateway: Gateway, running: contextlib.AsyncExitStack, *, chosen: bool) -> None:
+    if part == "inbox":
+        await running.enter_async_context(gateway.handling())
+        say(t("来信：处理中", "inbox: handling"))
+    elif part == "dispatch":
+        await running.enter_async_context(gateway.dispatching())
+        accounts = "、".join(gateway.config.carriers)
+        say(t(f"发送：账号 {accounts}", f"dispatch: accounts {accounts}"))
+    elif part == "schedule":
+        await running.enter_async_context(gateway.schedules.running())
+        await running.enter_async_context(_telling_clerks(gateway))
+        say(t(f"定时：{len(gateway.config.schedules)} 项", f"schedule: {len(gateway.config.schedules)} schedules"))
+    else:
+        await running.enter_async_context(_web(gateway, chosen=chosen))
+
+
+@contextlib.asynccontextmanager
+async def _telling_clerks(gateway: Gateway) -> AsyncIterator[None]:
+    """Lists of those left behind go to the clerks when they are due."""
+    task = asyncio.create_task(_tell_clerks(gateway))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tell_clerks(gateway: Gateway) -> None:
+    while True:
+        try:
+            await gateway.reports.run_due()
+        except DATABASE_ERRORS as error:
+            log.warning("reports.database", error=type(error).__name__)
+        await asyncio.sleep(REPORTS_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
+    settings = gateway.config.webhook
+
+    async def take(received: Received, digest: str) -> tuple[int, bool]:
+        return await gateway.inbox.take("webhook", received, digest)
+
+    try:
+        app = hooks(take, settings, gateway.clock)
+    except Refused as error:
+        if chosen:
+            raise
+        say(t(f"接口：没有打开（{error.zh}）", f"hooks: not opened ({error.en})"))
+        yield
+        return
+    host = settings.listen.rpartition(":")[0]
+    async with listening(app, settings.listen) as port:
+        say(t(f"接口：http://{host}:{port}/hooks/inbound", f"hooks: http://{host}:{port}/hooks/inbound"))
+        yield
+
+
+async def _unless(ended: asyncio.Event, wait: Awaitable[None]) -> bool:
+    """Wait, unless a signal comes first; whether it was waited for to the end."""
+    waiting, stopped = asyncio.ensure_future(wait), asyncio.create_task(ended.wait())
+    await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not waiting.done():
+        waiting.cancel()
+        return False
+    await waiting
+    return True
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        yield ended
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,209 @@
+"""How things look: tables, money, times, states in words, progress, JSON.
+
+Policy
+- Standard output has the answer; progress and hints go to standard error, and only where somebody watches.
+- No colour codes in a pipe, and there a table is as wide as it needs: nothing is cut off for a program.
+- Numbers are shown masked unless a command says otherwise; money has the site's currency and at least two decimals.
+- JSON has the words of the code: times in UTC, money as text, names as in the database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.language import t
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gateway.config import Config
+
+PIPE_WIDTH = 200
+CURRENCIES = {"CNY": ("元", "CNY")}
+
+STATES: Mapping[str, tuple[str, str]] = {
+    "due": ("到时", "due"),
+    "draft": ("草稿", "draft"),
+    "composing": ("生成中", "composing"),
+    "composed": ("待审批", "to be approved"),
+    "approved": ("已批准", "approved"),
+    "stopped": ("已停", "stopped"),
+    "failed": ("失败", "failed"),
+    "held": ("未放行", "held"),
+    "ready": ("待发", "ready"),
+    "done": ("完", "done"),
+    "texts": ("短信", "texts"),
+    "waiting": ("待发", "waiting"),
+    "accepted": ("已交运营商", "accepted"),
+    "delivered": ("已送达", "delivered"),
+    "undelivered": ("未送达", "undelivered"),
+    "rejected": ("被拒", "rejected"),
+    "uncertain": ("不确定", "uncertain"),
+    "withheld": ("退订后未发", "withheld"),
+    "expired": ("过期未发", "expired"),
+    "cancelled": ("已取消", "cancelled"),
+    "open": ("待办", "open"),
+    "answered": ("已答复", "answered"),
+    "closed": ("已办结", "closed"),
+}
+"""Words of the code as officials read them, (zh, en)."""
+
+PRIORITIES: Mapping[str, tuple[str, str]] = {
+    "emergency": ("紧急", "emergency"),
+    "urgent": ("加急", "urgent"),
+    "normal": ("普通", "normal"),
+    "bulk": ("批量", "bulk"),
+}
+
+
+def state(word: str) -> str:
+    """A state as people call it."""
+    return t(*STATES.get(word, (word, word)))
+
+
+def left_out(reason: str) -> str:
+    """Why somebody gets no text, in the words of the reports."""
+    if reason == "same_number":
+        return t("同号的人已有一条", "somebody on the same number gets one")
+    from gateway import reports
+
+    return t(*reports.explain(reason))
+
+
+def money(amount: Decimal, config: Config) -> str:
+    """`1,455.12 元`; more decimals only where they are not zero."""
+    exact = amount.normalize()
+    digits = max(2, -int(exact.as_tuple().exponent))
+    currency = config.site.currency
+    return f"{amount:,.{digits}f} {t(*CURRENCIES.get(currency, (currency, currency)))}"
+
+
+def when(moment: datetime | None, config: Config, empty: str = "") -> str:
+    """A moment on the site's clock, to the minute."""
+    return empty if moment is None else f"{moment.astimezone(config.site.zone):%Y-%m-%d %H:%M}"
+
+
+def count(n: int, zh: str, en: str) -> str:
+    """`3,000 人` or `3,000 people`."""
+    return t(f"{n:,} {zh}", f"{n:,} {en}")
+
+
+# --- printing ------------------------------------------------------------------------------------------------
+
+
+def console(*, stderr: bool = False) -> Console:
+    """For standard output, or for what is only to be watched."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=PIPE_WIDTH)
+    return made
+
+
+def say(line: str = "") -> None:
+    """One line of the answer."""
+    sys.stdout.write(f"{line}\n")
+
+
+def hint(line: str) -> None:
+    """What one may do next; not part of the answer."""
+    sys.stderr.write(f"{line}\n")
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = (), title: str = ""
+) -> None:
+    """Rows under headings; columns of numbers, named by position in `right`, are aligned to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    for position, heading in enumerate(headings):
+        made.add_column(heading, justify="right" if position in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    console().print(made)
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> None:
+    """Names and what they are, one under the other; what is empty is left out."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        if value not in (None, ""):
+            made.add_row(name, str(value))
+    console().print(made)
+
+
+def text_box(title: str, body: str) -> None:
+    """A text as it is sent, with a line above."""
+    out = console()
+    out.print(title, style="dim")
+    out.print(f"  {body}\n")
+
+
+@contextlib.contextmanager
+def progress(about: str) -> Iterator[Callable[[int], None]]:
+    """Something long: a call with the number done so far moves the figure; silent where nobody watches."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda done: None
+        return
+    with out.status(about) as status:
+        yield lambda done: status.update(f"{about} {done:,}")
+
+
+@contextlib.contextmanager
+def bar(counting: str, working: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for work whose size is counted first: call it with what is done, and of how many once that is known."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    out = console(stderr=True)
+    shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*shape, console=out, transient=True, disable=not out.is_terminal) as made:
+        task = made.add_task(counting, total=None)
+        yield lambda done, total: made.update(
+            task, completed=done, total=total, description=counting if total is None else working
+        )
+
+
+# --- JSON ----------------------------------------------------------------------------------------------------
+
+
+def as_json(value: object, *, line: bool = False) -> None:
+    """Print as JSON, indented; `line`: in one line, for streams of objects."""
+    say(json.dumps(plain(value), ensure_ascii=False, indent=None if line else 2))
+
+
+def plain(value: Any) -> Any:
+    """The same of JSON's own kinds."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value]
+
+
+def columns(row: Any, *names: str) -> dict[str, Any]:
+    """These columns of a row."""
+    return {name: getattr(row, name) for name in names}

@@ -1,0 +1,418 @@
+"""Reports: what became of a broadcast, and whom it left behind.
+
+Policy
+- A report reads rows, in one snapshot, and counts them itself: its figures agree with each other, and with the
+  broadcast's counters once those are counted anew. It writes nothing.
+- The list of those left behind has everybody of the audience whom no text is known to have reached, once: who got no
+  text (no number, opted out, no account for the operator, a row that could not be paid) and whose text was not
+  delivered, was lost in doubt or has no receipt. Two people on one number were both reached if its text was.
+- It is due 24 hours after a broadcast was to leave, 10 minutes after a warning or an emergency. Then each village's
+  clerk is told once, by text, names only: why somebody was not reached is nobody's business but the hall's.
+- Printed, numbers are masked. A cell of a spreadsheet is always text, whatever a name begins with.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import xlsxwriter
+from sqlalchemy import Connection
+
+from gateway import payouts, phone
+from gateway.config import Config
+from gateway.errors import Conflict, NotFound, Refused
+from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
+from gateway.officials import SYSTEM, Official
+from gateway.outbox import Outbox
+from gateway.store import Store, audit
+from gateway.store import broadcasts as broadcast_rows
+from gateway.store import reports as rows
+from gateway.templates import Template
+from gateway.worktime import Clock
+
+log = structlog.get_logger()
+
+DUE_AFTER: Final = timedelta(hours=24)
+WARNING_DUE_AFTER: Final = timedelta(minutes=10)
+CLERK_PARTS: Final = 3
+"""Billed parts of the text to a clerk; a longer list of names is cut."""
+
+REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    LeftOut.OPTED_OUT: ("已退订", "opted out"),
+    LeftOut.NO_NUMBER: ("没有手机号码", "has no phone"),
+    LeftOut.NO_ROUTE: ("没有通道能到这家运营商", "no account reaches the operator"),
+    LeftOut.OUTSIDE_HOURS: ("不在可发的时段", "outside the hours"),
+    LeftOut.MISSING_FIELD: ("缺少要填的内容", "a value is missing"),
+    TextState.WAITING: ("还没有发出", "not sent yet"),
+    TextState.ACCEPTED: ("已交运营商，没有回执", "with the operator, no receipt"),
+    TextState.UNDELIVERED: ("没有送达（停机、关机或空号）", "not delivered"),
+    TextState.REJECTED: ("运营商不收", "rejected by the operator"),
+    TextState.UNCERTAIN: ("是否发出不明", "may or may not have left"),
+    TextState.WITHHELD: ("发出前已退订", "opted out before it left"),
+    TextState.EXPIRED: ("过了有效期没有发出", "expired before it left"),
+    TextState.CANCELLED: ("群发已取消", "the broadcast was cancelled"),
+}
+
+FAILED: Final = frozenset({TextState.UNDELIVERED, TextState.REJECTED, TextState.UNCERTAIN})
+"""States for which an operator or a carrier gives a code."""
+
+
+def explain(reason: str) -> tuple[str, str]:
+    """Why somebody was not reached, as (zh, en); KeyError for another word."""
+    kind, _, detail = reason.partition(":")
+    return payouts.explain(detail) if kind == "payout" else REASONS[reason]
+
+
+# -- one broadcast ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """When each stage happened; None for what has not."""
+
+    drafted: datetime
+    composed: datetime | None
+    approved: datetime | None
+    first_left: datetime | None
+    last_left: datetime | None
+    last_receipt: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How many texts ended in this state with this error code ("" where none was given)."""
+
+    state: str
+    error: str
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class BroadcastReport:
+    """What became of a broadcast. Counts are of texts by state, but for `left_out`: people by reason.
+
+    `people` and `texts`, `parts` (billed) and `cost` in the site's currency are those that were approved.
+    """
+
+    id: int
+    title: str
+    template: str
+    state: str
+    author: str
+    approver: str | None
+    people: int
+    texts: int
+    parts: int
+    cost: Decimal
+    stages: Stages
+    by_state: Mapping[str, int]
+    by_village: Mapping[str, Mapping[str, int]]
+    by_operator: Mapping[str, Mapping[str, int]]
+    failures: Sequence[Failure]
+    left_out: Mapping[str, int]
+
+
+class _Tally:
+    """Counts texts slice by slice."""
+
+    def __init__(self) -> None:
+        self.by_state: Counter[str] = Counter()
+        self.by_village: dict[str, Counter[str]] = defaultdict(Counter)
+        self.by_operator: dict[str, Counter[str]] = defaultdict(Counter)
+        self.failures: Counter[tuple[str, str]] = Counter()
+        self.moments: list[rows.Moments] = []
+
+    def take(self, db: Connection, homes: dict[int, str]) -> None:
+        codes = rows.errors(db, homes)
+        self.moments.append(rows.moments(db, homes))
+        for one in rows.texts(db, homes):
+            self.by_state[one.state] += 1
+            self.by_village[one.village][one.state] += 1
+            self.by_operator[phone.operator(one.phone) or ""][one.state] += 1
+            if one.state in FAILED:
+                self.failures[one.state, codes.get((one.key, one.attempt), "")] += 1
+
+    def stages(self, drafted: datetime, composed: datetime | None, approved: datetime | None) -> Stages:
+        firsts, lasts, receipts = zip(*self.moments, strict=True) if self.moments else ((), (), ())
+        first_left = min(_known(firsts), default=None)
+        return Stages(
+            drafted,
+            composed,
+            approved,
+            first_left,
+            max(_known(lasts), default=None),
+            max(_known(receipts), default=None),
+        )
+
+    def worst(self) -> list[Failure]:
+        ordered = sorted(self.failures.items(), key=lambda item: (-item[1], item[0]))
+        return [Failure(state, error, count) for (state, error), count in ordered]
+
+
+def _known(moments: Iterable[datetime | None]) -> Iterator[datetime]:
+    return (moment for moment in moments if moment is not None)
+
+
+# -- who was left behind ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehindRow:
+    """Somebody whom a broadcast did not reach; `phone` is masked or "", and a neighbour's where `taker`."""
+
+    village: str
+    group: str
+    name: str
+    reason: str
+    reason_zh: str
+    reason_en: str
+    phone: str
+    taker: bool
+
+
+HEADINGS: Final = ("村 Village", "组 Group", "姓名 Name", "原因 Reason", "手机号 Phone", "代收 Taker")
+_WIDTHS: Final = (12, 9, 14, 44, 16, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """The list, by village in the site's order, group and name; `made_at` on the site's clock."""
+
+    broadcast_id: int
+    title: str
+    made_at: datetime
+    rows: Sequence[LeftBehindRow]
+
+    @property
+    def heading(self) -> str:
+        """The title of the printed list."""
+        return f"未收到短信人员名单：{self.title}（{len(self.rows)}人，{self.made_at:%Y-%m-%d %H:%M}）"
+
+    def by_village(self) -> dict[str, list[LeftBehindRow]]:
+        """The rows of each village, in order."""
+        found: dict[str, list[LeftBehindRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.village, []).append(row)
+        return found
+
+    def to_text(self) -> str:
+        """A table in columns for a screen or a printer with one width of letter; a blank line between villages."""
+        lines = [self.heading, ""]
+        table = [HEADINGS, *map(_cells, self.rows)]
+        widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+        village = None
+        for cells in table:
+            if village is not None and cells[0] != village and cells is not table[1]:
+                lines.append("")
+            village = cells[0]
+            lines.append("  ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        return "\n".join(lines) + "\n"
+
+    def to_xlsx(self, path: Path) -> None:
+        """A workbook to print: A4 landscape, title and headings on every page, each village on pages of its own.
+
+        Overwrites `path`; an OSError where that cannot be written.
+        """
+        options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+        with xlsxwriter.Workbook(str(path), options) as book:
+            sheet = book.add_worksheet("未收到")
+            bold, framed = book.add_format({"bold": True, "font_size": 14}), book.add_format({"border": 1})
+            self._set_up(sheet)
+            sheet.write_string(0, 0, self.heading, bold)
+            for line, cells in enumerate([HEADINGS, *map(_cells, self.rows)], 1):
+                for column, cell in enumerate(cells):
+                    sheet.write_string(line, column, cell, framed)
+
+    def _set_up(self, sheet: Any) -> None:
+        for column, width in enumerate(_WIDTHS):
+            sheet.set_column(column, column, width)
+        sheet.set_landscape()
+        sheet.set_paper(9)
+        # No fitting to a page's width: a spreadsheet would then ignore the breaks between villages.
+        sheet.repeat_rows(0, 1)
+        sheet.freeze_panes(2, 0)
+        sheet.set_footer("&C&P / &N")
+        sheet.set_h_pagebreaks(self._breaks())
+
+    def _breaks(self) -> list[int]:
+        """The lines before which a new village begins."""
+        pairs = zip(self.rows, self.rows[1:], strict=False)
+        return [line for line, (one, other) in enumerate(pairs, 3) if one.village != other.village]
+
+
+def _cells(row: LeftBehindRow) -> tuple[str, ...]:
+    reason = f"{row.reason_zh} {row.reason_en}"
+    return row.village, row.group, row.name, reason, row.phone, "是 yes" if row.taker else ""
+
+
+def _width(text: str) -> int:
+    """Columns on a screen, where Chinese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+_NUMBER: Final = re.compile(r"(\d+)")
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """2组 before 10组."""
+    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in _NUMBER.split(text) if piece]
+
+
+# -- the verbs -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What `tell_clerks` did: villages whose clerk gets a text, and those without a clerk it could go to."""
+
+    told: Mapping[str, int]
+    untold: Mapping[str, int]
+    """Village -> people ("" for those whose village nobody wrote down)."""
+
+
+class Reports:
+    """Reads what became of broadcasts, and tells the villages' clerks."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        templates: Mapping[str, Template],
+        outbox: Outbox,
+        clock: Clock,
+        queued: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`queued` is called after texts were queued in this process."""
+        self._store, self._config, self._templates = store, config, templates
+        self._outbox, self._clock, self._queued = outbox, clock, queued
+        self._place = {area.name: at for at, area in reversed(list(enumerate(config.areas)))}
+
+    async def broadcast(self, broadcast_id: int) -> BroadcastReport:
+        """What became of it; NotFound."""
+        return await self._store.read(self._broadcast, broadcast_id)
+
+    def _broadcast(self, db: Connection, broadcast_id: int) -> BroadcastReport:
+        row = _require(broadcast_rows.get(db, broadcast_id), broadcast_id)
+        tally = _Tally()
+        for homes in rows.slices(db, broadcast_id):
+            tally.take(db, homes)
+        copied = ("id", "title", "template", "state", "author", "approver", "people", "texts", "parts", "cost")
+        return BroadcastReport(
+            **{name: getattr(row, name) for name in copied},
+            stages=tally.stages(row.created_at, rows.composed_at(db, row), row.approved_at),
+            by_state=dict(tally.by_state),
+            by_village={name: dict(tally.by_village[name]) for name in sorted(tally.by_village, key=self._order)},
+            by_operator={name: dict(counts) for name, counts in sorted(tally.by_operator.items())},
+            failures=tally.worst(),
+            left_out=broadcast_rows.left_out_counts(db, broadcast_id),
+        )
+
+    def _order(self, village: str) -> tuple[int, str]:
+        """The site's own order of villages; those it does not know last."""
+        return self._place.get(village, len(self._place)), village
+
+    async def left_behind(self, broadcast_id: int) -> LeftBehind:
+        """Everybody it did not reach so far; NotFound. What is still on its way counts as not reached."""
+        row, missed = await self._store.read(self._missed, broadcast_id)
+        ordered = sorted(missed, key=lambda one: (self._order(one.village), _natural(one.group), one.name))
+        made_at = self._clock.now().astimezone(self._config.site.zone)
+        return LeftBehind(broadcast_id, row.title, made_at, [_row(one) for one in ordered])
+
+    @staticmethod
+    def _missed(db: Connection, broadcast_id: int) -> tuple[Any, list[rows.Missed]]:
+        return _require(broadcast_rows.get(db, broadcast_id), broadcast_id), rows.missed(db, broadcast_id)
+
+    # -- telling the clerks ------------------------------------------------------------------------------------
+
+    async def due(self, now: datetime) -> list[int]:
+        """Approved broadcasts whose list is due and whose clerks were not told, oldest first."""
+        return [row.id for row in await self._store.read(rows.untold) if self._due_at(row) <= now]
+
+    def _due_at(self, row: Any) -> datetime:
+        template = self._templates.get(row.template)
+        urgent = row.priority == Priority.EMERGENCY or (template is not None and template.warning)
+        left: datetime = max(row.approved_at, row.not_before or row.approved_at)
+        return left + (WARNING_DUE_AFTER if urgent else DUE_AFTER)
+
+    async def run_due(self) -> int:
+        """Tell the clerks of every broadcast that is due; answers how many. One that is refused is logged and left."""
+        done = 0
+        for broadcast_id in await self.due(self._clock.now()):
+            try:
+                await self.tell_clerks(broadcast_id, by=SYSTEM)
+                done += 1
+            except Refused as error:
+                log.warning("left-behind list not sent", broadcast=broadcast_id, why=error.en)
+        return done
+
+    async def tell_clerks(self, broadcast_id: int, *, by: Official) -> Told:
+        """One text to each village's clerk with the names of those left behind; Conflict the second time."""
+        if by is not SYSTEM:
+            by.needs(Role.AUTHOR, Role.APPROVER, Role.DIRECTOR)
+        villages = (await self.left_behind(broadcast_id)).by_village()
+        told = await self._store.write(self._tell, broadcast_id, villages, by)
+        self._queued()
+        return told
+
+    def _tell(
+        self, db: Connection, broadcast_id: int, villages: Mapping[str, Sequence[LeftBehindRow]], by: Official
+    ) -> Told:
+        row = _require(broadcast_rows.get(db, broadcast_id), broadcast_id)
+        if row.state != BroadcastState.APPROVED:
+            raise Conflict(f"这次群发现在是 {row.state}，没有在发", f"the broadcast is {row.state}, not approved")
+        now = self._clock.now()
+        if not rows.mark_told(db, broadcast_id, now):
+            raise Conflict("名单已经发给各村了", "the clerks were told before")
+        told: dict[str, int] = {}
+        untold: dict[str, int] = {}
+        for village, people in villages.items():
+            reached = self._tell_clerk(db, row, village, [one.name for one in people if one.name], now)
+            (told if reached else untold)[village] = len(people)
+        audit.append(db, now, by.login, "tell-clerks", f"broadcast {broadcast_id}", {"told": told, "untold": untold})
+        return Told(told, untold)
+
+    def _tell_clerk(self, db: Connection, row: Any, village: str, names: Sequence[str], now: datetime) -> bool:
+        clerk = next((area.clerk for area in self._config.areas if area.name == village and area.clerk), None)
+        number = phone.parse(clerk).e164 if clerk else None
+        path = self._outbox.path(number, None) if number else None
+        if number is None or path is None or not names:
+            return False
+        body = self._clerk_text(row.title, village, names, path.carrier)
+        return self._outbox.single(db, number, body, now, hours=row.hours) is not None
+
+    def _clerk_text(self, title: str, village: str, names: Sequence[str], carrier: str) -> str:
+        """The text with as many names as `CLERK_PARTS` hold, but at least one."""
+
+        def text(count: int) -> str:
+            listed = "、".join(names[:count]) + (f"等{len(names)}人" if count < len(names) else "")
+            values = {"村": village, "人数": str(len(names)), "通知": title, "名单": listed}
+            return self._templates["service/left-behind"].render(values)
+
+        counts = range(1, len(names) + 1)
+        fitting = bisect_right(counts, CLERK_PARTS, key=lambda count: self._outbox.write(text(count), carrier).billed)
+        return text(max(1, fitting))
+
+
+def _row(one: rows.Missed) -> LeftBehindRow:
+    masked = phone.mask(one.phone) if one.phone else ""
+    return LeftBehindRow(one.village, one.group, one.name, one.reason, *explain(one.reason), masked, one.taker)
+
+
+def _require(row: Any, broadcast_id: int) -> Any:
+    if row is None:
+        raise NotFound(f"没有编号为 {broadcast_id} 的群发", f"no broadcast {broadcast_id}")
+    return row
