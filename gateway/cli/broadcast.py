@@ -10,7 +10,7 @@ Policy
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,8 +102,16 @@ def draft(
         )
         return await _draft(gateway, wanted, by)
 
+    _show_drafted(ctx, work, json=json)
+
+
+def _show_drafted(ctx: typer.Context, work: Callable[[Gateway, Official], Awaitable[Preview]], *, json: bool) -> None:
     who = caller(ctx)
-    _show_preview(who.act(work), who.config(), json=json)
+    found = who.act(work)
+    _show_preview(found, who.config(), json=json)
+    if found.state == "composed":
+        step = f"gateway broadcast approve {found.id} --as"
+        shown.hint(t(f"下一步，由另一人审批：{step} 登录名", f"next, by another official: {step} LOGIN"))
 
 
 def _readable(file: Path | None) -> Path | None:
@@ -128,8 +136,7 @@ async def _compose(gateway: Gateway, broadcast_id: int, by: Official) -> Preview
 
 @verb("按现在的花名册重新生成", "Compose anew from the roster as it is now")
 def compose(ctx: typer.Context, broadcast: Id, json: JsonFlag = False) -> None:
-    who = caller(ctx)
-    _show_preview(who.act(lambda gateway, by: _compose(gateway, broadcast, by)), who.config(), json=json)
+    _show_drafted(ctx, lambda gateway, by: _compose(gateway, broadcast, by), json=json)
 
 
 # --- show ----------------------------------------------------------------------------------------------------
@@ -166,17 +173,9 @@ def _show_preview(
     if found.left_out:
         rows = [(shown.left_out(reason), f"{n:,}") for reason, n in found.left_out.items()]
         shown.table((t("未列入的原因", "left out because"), t("人数", "people")), rows, right=(1,))
-    for number, body in found.samples:
-        shown.text_box(number, body)
+    shown.texts(found.samples)
     if counts and found.state in ("approved", "stopped", "cancelled"):
         _show_counts(counts)
-    if found.state == "composed":
-        shown.hint(
-            t(
-                f"下一步：由另一人 gateway broadcast approve {found.id}",
-                f"next: another official approves it: {found.id}",
-            )
-        )
     return None
 
 
@@ -279,7 +278,8 @@ def approve(
     async def work(gateway: Gateway, by: Official) -> int:
         found = await gateway.broadcasts.preview(broadcast)
         _show_preview(found, gateway.config)
-        _confirm_people(found, people)
+        if by.login != found.author:  # who may not approve is not asked, but refused
+            _confirm_people(found, people)
         return await gateway.broadcasts.approve(broadcast, by=by, digest=_digest(found, digest))
 
     who.act(work)

@@ -208,8 +208,7 @@ def _show_list(
         shown.table((t("行", "row"), t("不能发", "cannot be sent")), rows, right=(0,))
         if len(problems) > len(rows):
             shown.say(t(f"……共 {len(problems):,} 行不能发", f"... {len(problems):,} rows in all"))
-    for masked, body in samples:
-        shown.text_box(masked, body)
+    shown.texts(samples)
 
 
 # --- send ----------------------------------------------------------------------------------------------------

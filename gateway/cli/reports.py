@@ -117,7 +117,7 @@ def _headings() -> tuple[str, ...]:
         t("短信", "texts"),
         t("送达", "delivered"),
         t("没到", "not delivered"),
-        t("无回执", "no receipt"),
+        t("还没结果", "not known yet"),
         t("费用", "cost"),
     )
 

@@ -17,7 +17,7 @@ import structlog
 from gateway.app import Gateway, open_gateway
 from gateway.carriers import Received
 from gateway.cli.language import t
-from gateway.cli.shown import say
+from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
 from gateway.store import DATABASE_ERRORS
 from gateway.web.hooks import hooks, listening

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.language import t
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from gateway.config import Config
 
@@ -114,6 +114,12 @@ def say(line: str = "") -> None:
     sys.stdout.write(f"{line}\n")
 
 
+def say_now(line: str) -> None:
+    """One line that a program waiting for it reads at once."""
+    say(line)
+    sys.stdout.flush()
+
+
 def hint(line: str) -> None:
     """What one may do next; not part of the answer."""
     sys.stderr.write(f"{line}\n")
@@ -131,7 +137,7 @@ def table(
         made.add_column(heading, justify="right" if position in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
-    console().print(made)
+    show(made)
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> None:
@@ -144,14 +150,36 @@ def facts(rows: Iterable[tuple[str, object]]) -> None:
     for name, value in rows:
         if value not in (None, ""):
             made.add_row(name, str(value))
-    console().print(made)
+    show(made)
+
+
+def show(what: RenderableType) -> None:
+    """Print something drawn; in a pipe without the spaces that fill its lines."""
+    out = console()
+    if out.is_terminal:
+        return out.print(what)
+    with out.capture() as drawn:
+        out.print(what)
+    lines = [line.rstrip() for line in drawn.get().splitlines()]
+    return say("\n".join(lines).rstrip("\n"))
 
 
 def text_box(title: str, body: str) -> None:
     """A text as it is sent, with a line above."""
-    out = console()
-    out.print(title, style="dim")
-    out.print(f"  {body}\n")
+    from rich.padding import Padding
+    from rich.text import Text
+
+    show(Text(title, style="dim"))
+    show(Padding(body, (0, 0, 1, 2)))
+
+
+def texts(samples: Iterable[tuple[str, str]]) -> None:
+    """Texts as they are sent, each once, with the masked numbers that get it."""
+    to: dict[str, list[str]] = {}
+    for number, body in samples:
+        to.setdefault(body, []).append(number)
+    for body, numbers in to.items():
+        text_box(t("、", ", ").join(numbers), body)
 
 
 @contextlib.contextmanager

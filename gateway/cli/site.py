@@ -39,7 +39,14 @@ def init(
         shown.say(f"{path}{'/' if path.is_dir() else ''}")
     shown.hint("")
     shown.hint(t(f"下一步：cd {directory}，改 config.toml，然后", f"next: cd {directory}, edit config.toml, then"))
-    for step in ("gateway check", "gateway official add --first", "gateway serve"):
+    for step in (
+        "gateway check",
+        t(
+            "gateway official add 登录名 --first --roles director,approver",
+            "gateway official add LOGIN --first --roles director,approver",
+        ),
+        "gateway serve",
+    ):
         shown.hint(f"  {step}")
 
 
@@ -126,7 +133,8 @@ def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
         t("说明", "notes"),
     )
     rows = []
-    for one in _template_rows(config, notices):
+    ordered = sorted(_template_rows(config, notices), key=lambda one: notices[one["name"]].is_service)
+    for one in ordered:
         both = [one, one["away"]] if one["away"] else [one]
         each = [" / ".join(dict.fromkeys(str(version[key]) for version in both)) for key in ("characters", "parts")]
         costs = " / ".join(dict.fromkeys(shown.money(version["cost"], config) for version in both))
@@ -135,6 +143,8 @@ def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
 
 
 def _notes(row: Mapping[str, Any]) -> str:
+    if row["category"] == "service":
+        return ""
     said = [
         (row["class"] in ("emergency", "urgent"), t(*shown.PRIORITIES[row["class"]])),
         (row["away"], t("外出另文", "away text")),
