@@ -3,9 +3,10 @@
     python -m benchmarks.outbox [--texts 100000] [--rounds 3] [--databases sqlite,postgres] [--postgres URL|auto]
 
 Each measurement is a process of its own over an empty, migrated database, so that memory and processor time are its
-own. Rounds alternate between the gateway and `benchmarks.bare`; what is shown are medians. The operator is the simulator
-inside the process: answers at once, one receipt per text. SQLite runs with synchronous=FULL; `auto` starts a PostgreSQL
-from the machine's binaries with its default durability (fsync and synchronous_commit on), which `URL` can replace.
+own. Rounds alternate between the gateway and `benchmarks.bare`; what is shown are medians. The operator is the
+simulator inside the process: answers at once, one receipt per text. SQLite runs with synchronous=FULL; `auto` starts a
+PostgreSQL from the machine's binaries with its default durability (fsync and synchronous_commit on); a URL replaces it,
+and everything in that database.
 
 Stages: `queue` inserts parcels of 500; `dispatch` opens them, writes watermarks, hands over and records; `receipts`
 stores what was reported. `whole` is a run of its own in which all three go on at once, until the last receipt is on the
@@ -21,7 +22,6 @@ import cProfile
 import json
 import os
 import platform
-import resource
 import shutil
 import sqlite3
 import statistics
@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import URL, make_url
 
 from benchmarks import bare
-from gateway.carriers import Accepted, Items, Receipt, simulator
+from gateway.carriers import Accepted, Items, Links, Receipt, simulator
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.model import PARCEL_SIZE, ParcelState, Priority, ReceiptState, message_id
 from gateway.store import Store, open_store, parcels, receipts
@@ -50,7 +50,6 @@ from gateway.store.receipts import Recent, Told
 from gateway.store.tables import parcel, receipt
 from gateway.worktime import SystemClock
 
-STAGES = ("queue", "dispatch", "receipts")
 CARRIER = "sim"
 RECEIPTS_AT_ONCE = 1000
 OPTIONS = ("listen_addresses=", "max_connections=50")
@@ -102,7 +101,7 @@ def dispatcher(store: Store, *, silent: bool) -> Dispatcher:
             part = slice(start, start + RECEIPTS_AT_ONCE)
             await store.write(receipts.store, carrier, told[part], known[part], clock.now())
 
-    def make(links: simulator.Links) -> simulator.Carrier:
+    def make(links: Links) -> simulator.Carrier:
         carrier = simulator.Carrier(CARRIER, simulator.SimulatorSettings(in_flight=256, links=4, remember=1000), links)
         if silent:
             carrier.operator.__class__ = Silent
@@ -159,39 +158,26 @@ async def whole(store: Store, texts: int) -> None:
 # -- one measurement, in its own process -----------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def opened(side: str, url: str) -> AsyncIterator[Any]:
-    database: Any = open_store(url) if side == "gateway" else await bare.connect(url)
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-SIDES: dict[str, dict[str, Callable[[Any, int], Awaitable[None]]]] = {
-    "gateway": {"queue": queue, "dispatch": dispatch, "receipts": report, "whole": whole},
-    "bare": {"queue": bare.queue, "dispatch": bare.dispatch, "receipts": bare.report, "whole": bare.whole},
+STAGED: dict[str, dict[str, bare.Stage]] = {
+    "stages": {"queue": queue, "dispatch": dispatch, "receipts": report},
+    "whole": {"whole": whole},
 }
 
 
-async def measure(side: str, kind: str, url: str, texts: int) -> Measured:
+async def measure(kind: str, url: str, texts: int) -> Measured:
     """Texts per second of each stage (`kind` stages) or of all at once (`kind` whole), with what they cost."""
-    found: Measured = {}
-    async with opened(side, url) as database:
-        before, begun = time.process_time(), time.perf_counter()
-        for stage in STAGES if kind == "stages" else ("whole",):
-            started = time.perf_counter()
-            await SIDES[side][stage](database, texts)
-            found[stage] = texts / (time.perf_counter() - started)
-        found["cpu_ms"] = (time.process_time() - before) / texts * 1e6
-        found["seconds"] = time.perf_counter() - begun
-    found["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    store = open_store(url)
+    found = await bare.timed(STAGED[kind], store, texts)
+    await store.close()
     return found
 
 
 def in_own_process(side: str, kind: str, url: str, texts: int) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.outbox", "--one", side, kind, url, "--texts", str(texts)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    """The memory and the processor time of a process are then its own."""
+    arguments = ["benchmarks.bare", kind, url, str(texts)]
+    if side == "gateway":
+        arguments = ["benchmarks.outbox", "--one", kind, url, "--texts", str(texts)]
+    done = subprocess.run([sys.executable, "-m", *arguments], check=True, stdout=subprocess.PIPE, text=True)
     found: Measured = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -236,7 +222,10 @@ def postgres(address: URL) -> Database:
     return Database(f"PostgreSQL {version}", fresh, size)
 
 
-SIZE_QUERY = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+SIZE_QUERY = """
+    SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+"""
 
 
 def _migrated(url: str) -> str:
@@ -254,24 +243,38 @@ async def _execute(url: URL, *statements: str) -> Any:
         await connection.close()
 
 
+def _programs() -> Path:
+    if found := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return found[-1].parent
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).resolve().parent
+    sys.exit("no PostgreSQL here: give --postgres URL or --databases sqlite")
+
+
 @contextlib.contextmanager
 def own_postgres(folder: Path) -> Iterator[URL]:
     """A server on a Unix socket with its default durability."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    programs = (
-        found[-1].parent if found else Path(shutil.which("initdb") or sys.exit("no PostgreSQL: --postgres URL")).parent
-    )
+    programs = _programs()
     user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
     home = folder / "postgres"
     home.mkdir()
     folder.chmod(0o755)
     if user:
         shutil.chown(home, user)
-    subprocess.run(
-        [programs / "initdb", "-D", home, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
-        check=True, user=user, cwd=home, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    command = [programs / "postgres", "-D", home, "-k", home, *(f"-c{option}" for option in OPTIONS)]
+    first: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        home,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    ]
+    subprocess.run(first, check=True, user=user, cwd=home, stdout=subprocess.DEVNULL)
+    command: list[str | Path] = [programs / "postgres", "-D", home, "-k", home, *(f"-c{option}" for option in OPTIONS)]
     with (folder / "postgres.log").open("wb") as log:
         process = subprocess.Popen(command, user=user, cwd=home, stdout=log, stderr=log)
     try:
@@ -285,7 +288,7 @@ def own_postgres(folder: Path) -> Iterator[URL]:
 
 def _wait_for(url: URL) -> None:
     for _ in range(200):
-        with contextlib.suppress(OSError, Exception):
+        with contextlib.suppress(Exception):
             asyncio.run(_execute(url, "SELECT 1"))
             return
         time.sleep(0.05)
@@ -311,7 +314,7 @@ def rounds_of(database: Database, rounds: int, texts: int) -> dict[str, list[Mea
 
 def rows_of(database: Database, found: dict[str, list[Measured]]) -> Iterator[str]:
     """Lines of the Markdown table: medians of the rounds, and the median of their ratios."""
-    for stage in (*STAGES, "whole"):
+    for stage in (*STAGED["stages"], "whole"):
         kind = "whole" if stage == "whole" else "stages"
         ours, theirs = ([m[stage] for m in found[f"{side} {kind}"]] for side in ("gateway", "bare"))
         yield _row(database.name, f"{stage}, texts/s", ours, theirs, "{:,.0f}")
@@ -371,11 +374,11 @@ def main() -> None:
     parser.add_argument("--databases", default="sqlite,postgres")
     parser.add_argument("--postgres", default="auto")
     parser.add_argument("--profile", type=Path)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     texts = max(PARCEL_SIZE, given.texts - given.texts % PARCEL_SIZE)
     if given.one:
-        print(json.dumps(asyncio.run(measure(*given.one, texts))))
+        print(json.dumps(asyncio.run(measure(given.one[0], given.one[1], texts))))
         return
     with tempfile.TemporaryDirectory(prefix="bench") as directory:
         if given.profile:
@@ -388,7 +391,7 @@ def profile(database: Database, texts: int, file: Path) -> None:
     """Where the time of the event loop's thread goes, in one whole run."""
     url = database.fresh()
     with cProfile.Profile() as profiler:
-        asyncio.run(measure("gateway", "whole", url, texts))
+        asyncio.run(measure("whole", url, texts))
     profiler.dump_stats(file)
 
 

@@ -402,9 +402,12 @@ class Reports:
             values = {"村": village, "人数": str(len(names)), "通知": title, "名单": listed}
             return self._templates["service/left-behind"].render(values)
 
-        counts = range(1, len(names) + 1)
-        fitting = bisect_right(counts, CLERK_PARTS, key=lambda count: self._outbox.write(text(count), carrier).billed)
-        return text(max(1, fitting))
+        def parts(count: int) -> int:
+            return self._outbox.write(text(count), carrier).billed
+
+        if parts(len(names)) <= CLERK_PARTS:
+            return text(len(names))
+        return text(max(1, bisect_right(range(1, len(names)), CLERK_PARTS, key=parts)))
 
 
 def _row(one: rows.Missed) -> LeftBehindRow:

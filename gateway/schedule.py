@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -82,22 +83,23 @@ class Cron:
         except ValueError as error:
             raise Refused(f"cron 写法不对：{expression}", f"not a cron expression: {expression} ({error})") from None
         self._zone = zone
-        self._of_day = lru_cache(maxsize=8)(self._due_on)
+        self._around = lru_cache(maxsize=8)(self._on_day_and_next)
 
     def due_after(self, moment: datetime) -> datetime | None:
         """The first due time strictly after `moment`, UTC; None when there is none in this century or the next."""
         reading = self._reading_from(moment.astimezone(self._zone).date() - ONE_DAY)
         while reading is not None:
             day = reading.date()
-            # A jump over midnight may put this day's last time behind the first of the next day.
-            if found := [due for due in (*self._of_day(day), *self._of_day(day + ONE_DAY)) if due > moment]:
-                return min(found)
+            due = self._around(day)
+            if due[-1] > moment:
+                return due[bisect_right(due, moment)]
             reading = self._reading_from(day + ONE_DAY)
         return None
 
-    def _due_on(self, day: date) -> tuple[datetime, ...]:
+    def _on_day_and_next(self, day: date) -> tuple[datetime, ...]:
+        """Of two days: a jump over midnight may put the last time of one behind the first of the next."""
         found, reading = set(), self._reading_from(day)
-        while reading is not None and reading.date() == day:
+        while reading is not None and reading.date() <= day + ONE_DAY:
             # fold=0: of a reading that comes twice the first, and one in a gap falls behind it.
             found.add(reading.replace(tzinfo=self._zone).astimezone(UTC))
             reading = self._trigger.get_next_fire_time(None, reading + timedelta(seconds=1))

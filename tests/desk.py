@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, inspect, select
+from sqlalchemy import insert, select
 
 from gateway import config, templates
 from gateway.carriers import Received
@@ -21,7 +21,7 @@ from gateway.outbox import Outbox
 from gateway.store import Store, parcels
 from gateway.store.parcels import Envelope, Queued
 from gateway.store.receipts import Recent
-from gateway.store.tables import case, case_event, consent, inbound, message, metadata, submission
+from gateway.store.tables import case, case_event, consent, inbound, message, submission
 from gateway.worktime import ManualClock
 
 MOTHER, SON, NEIGHBOUR = "+8613800130001", "+8618200130002", "+8613300130003"
@@ -111,21 +111,6 @@ def _notice(db: Any, category: str | None, at: datetime, phone: str, broadcast_i
     parcel_id = parcels.queue(db, envelope, [Queued(phone, None, None, 1)], at)
     left = {"attempt": 1, "part": 1, "outcome": Outcome.ACCEPTED, "carrier": ACCOUNT, "at": at}
     db.execute(insert(submission).values(message_id=message_id(parcel_id, 0), **left))
-
-
-async def prepared(store: Store) -> Store:
-    """With today's tables, should the migrations lag behind them."""
-
-    def is_current(db: Any) -> bool:
-        return "message_id" in {column["name"] for column in inspect(db).get_columns("inbound")}
-
-    def recreate(db: Any) -> None:
-        metadata.drop_all(db)
-        metadata.create_all(db)
-
-    if not await store.read(is_current):
-        await store.write(recreate)
-    return store
 
 
 def received(*texts: str, phone: str = MOTHER, at: datetime, refs: Sequence[str] | None = None) -> list[Received]:

@@ -19,8 +19,9 @@ from gateway import text
 from gateway.broadcasts import Broadcasts, Draft, years_before
 from gateway.config import Audience
 from gateway.errors import Conflict, NotFound, Refused
-from gateway.model import BroadcastState, LeftOut, Outcome, ParcelState, Priority
+from gateway.model import BroadcastState, Outcome, ParcelState, Priority
 from gateway.officials import SYSTEM
+from gateway.roster import Roster
 from gateway.store import Store, audit, broadcasts, parcels
 from gateway.store.tables import broadcast, message, parcel
 from gateway.worktime import ManualClock
@@ -33,8 +34,13 @@ HOME = "【枣原镇】农村危房改造开始申报：9月30日前向村委会
 AWAY = "【枣原镇】农村危房改造开始申报：9月30日前向村委会交申请。在外的托家里办，或回短信问2号窗口0912-0000200。"
 PAID = {"项目": "2026年种粮补贴", "电话": "0912-0000300"}
 EMERGENCY = {
-    "地点": "后沟村前沟", "险情": "山体滑坡", "范围": "沟口1组", "行动": "往外撤", "去处": "村小学",
-    "禁止": "回去取东西", "电话": "0912-0000900",
+    "地点": "后沟村前沟",
+    "险情": "山体滑坡",
+    "范围": "沟口1组",
+    "行动": "往外撤",
+    "去处": "村小学",
+    "禁止": "回去取东西",
+    "电话": "0912-0000900",
 }
 
 
@@ -258,23 +264,19 @@ async def test_composing_that_is_refused_leaves_a_draft(office: Office, tmp_path
 # -- payouts ---------------------------------------------------------------------------------------------------
 
 
-async def enrol_town(office: Office) -> None:
-    """Everybody of the sample roster whose row has one clean number."""
-    people: dict[tuple[str, str], Somebody] = {}
-    for line in ROSTER.read_text(encoding="utf-8").splitlines()[1:]:
-        name, number, village, *_ = line.split(",")
-        if len(number) == 11 and number.isdigit():
-            people[f"+86{number}", name.strip()] = Somebody(name.strip(), f"+86{number}", village)
-    await office.enrol(*people.values())
-
-
 async def test_a_payout_sheet_is_600_texts_and_16_people_left_out(office: Office) -> None:
-    await enrol_town(office)
+    await Roster(office.store, SITE, office.clock).import_file(ROSTER, by=SYSTEM)
     preview = await office.compose("subsidy-payout", PAID, list_file=PAYOUT)
     assert (preview.people, preview.texts, sum(preview.left_out.values())) == (600, 600, 16)
     assert preview.left_out == {
-        "payout:zero_amount": 2, "payout:missing_amount": 2, "payout:wrong_name": 3, "payout:not_in_roster": 2,
-        "payout:bad_tail": 1, "payout:bad_number": 1, "payout:amount_mismatch": 2, "payout:duplicate_person": 3,
+        "payout:zero_amount": 2,
+        "payout:missing_amount": 2,
+        "payout:wrong_name": 3,
+        "payout:not_in_roster": 2,
+        "payout:bad_tail": 1,
+        "payout:bad_number": 1,
+        "payout:amount_mismatch": 2,
+        "payout:duplicate_person": 3,
     }
     texts = await office.texts(preview.id)
     first = "【枣原镇】惠生旺：2026年种粮补贴1455.12元已打到您尾号8215的账户。"

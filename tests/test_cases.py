@@ -19,7 +19,7 @@ from gateway.store import cases as case_rows
 from gateway.store.tables import audit as audit_rows
 from gateway.store.tables import message, parcel
 from gateway.worktime import ManualClock
-from tests.desk import CLERK, MOTHER, SON, Hall, prepared, site
+from tests.desk import CLERK, MOTHER, SON, Hall, site
 
 NUMBER = "26030200017"
 days = st.dates(date(2020, 1, 1), date(2099, 12, 31))
@@ -27,7 +27,7 @@ days = st.dates(date(2020, 1, 1), date(2099, 12, 31))
 
 async def with_a_case(store: Store, clock: ManualClock) -> Hall:
     """NUMBER, of the mother's."""
-    hall = Hall(await prepared(store), clock)
+    hall = Hall(store, clock)
     await hall.hears("我妈76了 养老认证刷不上脸")
     return hall
 

@@ -15,26 +15,27 @@ from sqlalchemy import insert, inspect, select
 
 from gateway import words
 from gateway.carriers import Receipt, Received
-from gateway.errors import Conflict
+from gateway.errors import Conflict, Refused
 from gateway.model import CaseState, ReceiptState
+from gateway.outbox import Outbox
 from gateway.store import Store, consent, open_store
 from gateway.store.tables import case_count, person, receipt_unmatched
 from gateway.words import Intent
 from gateway.worktime import ManualClock
-from tests.desk import ACCOUNT, CLERK, MOTHER, NEIGHBOUR, SON, Hall, prepared, received
+from tests.desk import ACCOUNT, CLERK, MOTHER, NEIGHBOUR, SON, Hall, received
 
 ASKS = "我妈76了 养老认证刷不上脸"
 
 
 @pytest.fixture
 async def hall(store: Store, clock: ManualClock) -> Hall:
-    return Hall(await prepared(store), clock)
+    return Hall(store, clock)
 
 
 @pytest.fixture
 async def light(sqlite_store: Store, clock: ManualClock) -> Hall:
     """Where the database makes no difference."""
-    return Hall(await prepared(sqlite_store), clock)
+    return Hall(sqlite_store, clock)
 
 
 # -- a conversation --------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ async def test_the_ledger_keeps_the_words(light: Hall) -> None:
 
 
 async def test_a_sites_own_word(sqlite_store: Store, clock: ManualClock) -> None:
-    hall = Hall(await prepared(sqlite_store), clock, optout_words=("莫发哩",))
+    hall = Hall(sqlite_store, clock, optout_words=("莫发哩",))
     await hall.hears("莫发哩！")
     assert await hall.ledger() == [(MOTHER, None, "out")]
 
@@ -437,6 +438,33 @@ async def test_what_even_the_front_desk_cannot_take_is_marked_and_shown(
     assert await light.intents() == ["error"]
 
 
+async def test_a_database_that_goes_away_meanwhile_leaves_the_text_waiting(
+    light: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(*_: Any) -> Any:
+        raise OSError("disk full")
+
+    await light.inbox.receive(ACCOUNT, received(ASKS, at=light.clock.now()))
+    with monkeypatch.context() as patched:
+        patched.setattr(light.store, "write", write)
+        with pytest.raises(OSError, match="disk full"):
+            await light.inbox.handle_waiting()
+    assert await light.intents() == [None]
+    await light.settle()
+    assert await light.intents() == ["consult"]
+
+
+async def test_a_number_that_no_carrier_reaches_still_has_its_case(
+    light: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light.cases, "_outbox", Outbox(light.config.model_copy(update={"routes": ()})))
+    await light.hears(ASKS, "退订")
+    assert await light.events() == [("text", ASKS)]
+    assert await light.ledger() == [(MOTHER, None, "out")]
+    with pytest.raises(Refused, match="no carrier"):
+        await light.cases.reply((await light.only_case()).number, "好", by=CLERK)
+
+
 HOSTILE = [
     "{姓名} {编号} {{7*7}} ${jndi:ldap://x} %s %(x)s",
     "'); DROP TABLE inbound; --",
@@ -472,7 +500,7 @@ async def anything(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Pa
     path = tmp_path_factory.mktemp("anything") / "gateway.db"
     path.write_bytes(sqlite_template.read_bytes())
     store = open_store(f"sqlite:///{path}")
-    yield Hall(await prepared(store), ManualClock(datetime(2026, 3, 2, 4, tzinfo=UTC)))
+    yield Hall(store, ManualClock(datetime(2026, 3, 2, 4, tzinfo=UTC)))
     await store.close()
 
 

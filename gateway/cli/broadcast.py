@@ -170,9 +170,7 @@ def _show_preview(
         return shown.as_json({**shown.plain(found), **({"counts": counts} if counts else {})})
     shown.say(f"{t('群发', 'Broadcast')} {found.id}  {found.title}（{found.template}）  {shown.state(found.state)}")
     shown.facts(_preview_facts(found, config))
-    if found.left_out:
-        rows = [(shown.left_out(reason), f"{n:,}") for reason, n in found.left_out.items()]
-        shown.table((t("未列入的原因", "left out because"), t("人数", "people")), rows, right=(1,))
+    shown.left_out_table(found.left_out)
     shown.texts(found.samples)
     if counts and found.state in ("approved", "stopped", "cancelled"):
         _show_counts(counts)

@@ -139,7 +139,7 @@ def _show_cases(found: list[Case], config: Config) -> None:
         due = shown.when(one.due_at, config)
         shown_phone, about = _masked(one.phone), _masked_text(one.title)
         rows.append((one.number, _window(config, one.window), shown.state(one.state), due, shown_phone, about))
-    shown.table(headings, rows)
+    shown.table(headings, rows, whole=(0, 3, 4))
 
 
 def _masked(number: str) -> str:
@@ -187,7 +187,6 @@ def _show_conversation(found: Conversation, config: Config, *, full: bool) -> No
         (t("回的群发", "about broadcast"), case.broadcast_id),
     ]
     shown.facts(rows)
-    shown.say()
     for event in found.events:
         body = event.body if full else _masked_text(event.body)
         moved = (
@@ -196,7 +195,7 @@ def _show_conversation(found: Conversation, config: Config, *, full: bool) -> No
             else ""
         )
         title = f"{shown.when(event.at, config)}  {t(*EVENTS.get(event.kind, (event.kind, event.kind)))}  {event.who}"
-        shown.text_box(title.rstrip(), f"{moved}{body}") if moved or body else shown.say(title.rstrip())
+        shown.text_box(title.rstrip(), f"{moved}{body}")
 
 
 @verb("答复来信人", "Answer the person")

@@ -73,13 +73,12 @@ def _print_help(command: TyperCommand | TyperGroup, ctx: Context) -> None:
 
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(f"{t('用法：', 'Usage: ')}{usage(command, ctx)}", soft_wrap=True)
-    console.print(f"\n{command.help or ''}\n")
+    console.print(f"\n{command.help or ''}")
     shown = list(sections(command, ctx))
     widths = [cell_len(name) for _, rows in shown for name, _ in rows]
     for title, rows in shown:
-        console.print(title, style="bold")
+        console.print(f"\n{title}", style="bold")
         console.print(_columns(rows, min(max(widths), WIDEST_NAME)))
-        console.print()
 
 
 class Command(TyperCommand):

@@ -105,7 +105,7 @@ def _show_period(found: Mapping[str, Any], config: Config) -> None:
     ]
     total = found["totals"]
     rows.append(("", t("合计", "total"), "", *_cells(total), shown.money(total["cost"], config)))
-    return shown.table(_headings(), rows, right=(0, 3, 4, 5, 6, 7, 8))
+    return shown.table(_headings(), rows, right=(0, 3, 4, 5, 6, 7, 8), whole=(2,))
 
 
 def _headings() -> tuple[str, ...]:
@@ -166,13 +166,13 @@ def show_broadcast(found: BroadcastReport, config: Config, out: Path | None, *, 
         headings, rows = _by(title, by)
         shown.table(headings, rows, right=range(1, len(headings)))
     _show_failures(found)
+    shown.left_out_table(found.left_out)
     return _say_written(out)
 
 
 def _stages(found: BroadcastReport, config: Config) -> list[tuple[str, object]]:
     stages = found.stages
     told = t("，", ", ").join(f"{shown.state(name)} {n:,}" for name, n in found.by_state.items())
-    left = t("，", ", ").join(f"{shown.left_out(reason)} {n:,}" for reason, n in found.left_out.items())
     return [
         (t("人数", "people"), f"{found.people:,}"),
         (t("费用", "cost"), shown.money(found.cost, config)),
@@ -181,7 +181,6 @@ def _stages(found: BroadcastReport, config: Config) -> list[tuple[str, object]]:
         (t("发出", "left"), _span(stages.first_left, stages.last_left, config)),
         (t("最后的回执", "last receipt"), shown.when(stages.last_receipt, config)),
         (t("短信", "texts"), told),
-        (t("未列入", "left out"), left),
     ]
 
 
@@ -257,7 +256,7 @@ def carriers(ctx: typer.Context, json: JsonFlag = False) -> None:
         t("签名", "signature"),
         t("待发", "waiting"),
     )
-    return shown.table(headings, [_account_row(one, config) for one in rows], right=(4, 5))
+    return shown.table(headings, [_account_row(one, config) for one in rows], right=(4, 5), whole=(0, 1))
 
 
 def _account_row(one: Mapping[str, Any], config: Config) -> tuple[str, ...]:

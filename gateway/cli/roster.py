@@ -212,7 +212,7 @@ def _show_people(found: Sequence[Subscriber], *, full: bool) -> None:
             number = f"{number} {t('代收', 'taken by')} {_number(one.taker_phone, full=full)}".strip()
         born = one.birth.isoformat() if one.birth else ""
         rows.append((one.name, number, one.village, one.group, one.sex, born, "；".join(one.tags), one.away_to))
-    shown.table(headings, rows)
+    shown.table(headings, rows, whole=(0, 1, 5))
 
 
 def _number(number: str | None, *, full: bool) -> str:

@@ -68,7 +68,6 @@ async def _upcoming(gateway: Gateway) -> tuple[list[Upcoming], list[dict[str, An
 def _show_schedules(found: list[Upcoming], config: Config) -> None:
     headings = (
         t("定时", "schedule"),
-        t("模板", "template"),
         t("对象", "audience"),
         t("下次", "next"),
         t("错过时", "if missed"),
@@ -77,8 +76,8 @@ def _show_schedules(found: list[Upcoming], config: Config) -> None:
     rows = []
     for one in found:
         due = t("暂停中", "paused") if one.paused else shown.when(next(iter(one.due), None), config, "—")
-        rows.append((one.name, one.template, one.audience, due, t(*MISSED[one.missed]), t(*STANDING[one.standing])))
-    shown.table(headings, rows)
+        rows.append((one.name, one.audience, due, t(*MISSED[one.missed]), t(*STANDING[one.standing])))
+    shown.table(headings, rows, whole=(0, 2))
 
 
 def _show_slots(found: list[Slot], config: Config) -> None:
@@ -89,7 +88,7 @@ def _show_slots(found: list[Slot], config: Config) -> None:
         (shown.when(one.due_at, config), one.schedule, t(*SLOTS[one.state]), one.broadcast_id, _note(one.note))
         for one in sorted(found, key=lambda slot: slot.due_at, reverse=True)
     ]
-    shown.table(headings, rows, right=(3,))
+    shown.table(headings, rows, right=(3,), whole=(0, 1))
 
 
 def _note(note: str) -> str:

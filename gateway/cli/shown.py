@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.cli.language import t
 
@@ -78,12 +78,28 @@ def left_out(reason: str) -> str:
     return t(*reports.explain(reason))
 
 
+def left_out_table(counts: Mapping[str, int]) -> None:
+    """How many people get no text, by reason; nothing where there are none."""
+    if counts:
+        rows = [(left_out(reason), f"{n:,}") for reason, n in counts.items()]
+        table((t("未列入的原因", "left out because"), t("人数", "people")), rows, right=(1,), whole=())
+
+
 def money(amount: Decimal, config: Config) -> str:
-    """`1,455.12 元`; more decimals only where they are not zero."""
-    exact = amount.normalize()
-    digits = max(2, -int(exact.as_tuple().exponent))
-    currency = config.site.currency
-    return f"{amount:,.{digits}f} {t(*CURRENCIES.get(currency, (currency, currency)))}"
+    """`1,455.12 元`."""
+    return f"{figure(amount)} {currency(config)}"
+
+
+def figure(amount: Decimal) -> str:
+    """`1,455.12`; more decimals only where they are not zero."""
+    digits = max(2, -int(amount.normalize().as_tuple().exponent))
+    return f"{amount:,.{digits}f}"
+
+
+def currency(config: Config) -> str:
+    """What the site's money is called."""
+    code = config.site.currency
+    return t(*CURRENCIES.get(code, (code, code)))
 
 
 def when(moment: datetime | None, config: Config, empty: str = "") -> str:
@@ -126,15 +142,27 @@ def hint(line: str) -> None:
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[int] = (), title: str = ""
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    whole: Collection[int] = (0,),
+    title: str = "",
 ) -> None:
-    """Rows under headings; columns of numbers, named by position in `right`, are aligned to the right."""
+    """Rows under headings, a blank line before them. Columns are named by position: those in `right` hold numbers,
+    those in `whole` are never broken over two lines, so that what is copied from them is whole.
+    """
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", title_style="bold", pad_edge=False)
+    say()
+    if title:
+        say(title)
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for position, heading in enumerate(headings):
-        made.add_column(heading, justify="right" if position in right else "left", overflow="fold")
+        kept = position in right or position in whole
+        justify: Literal["left", "right"] = "right" if position in right else "left"
+        made.add_column(heading, justify=justify, overflow="fold", no_wrap=kept)
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
     show(made)
@@ -169,8 +197,9 @@ def text_box(title: str, body: str) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
+    say()
     show(Text(title, style="dim"))
-    show(Padding(body, (0, 0, 1, 2)))
+    show(Padding(body, (0, 0, 0, 2)))
 
 
 def texts(samples: Iterable[tuple[str, str]]) -> None:

@@ -123,13 +123,14 @@ def _show_site(directory: Path, config: Config) -> None:
 
 
 def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
+    currency = shown.currency(config)
     headings = (
         t("模板", "template"),
         t("标题", "title"),
         t("类别", "category"),
         t("字数", "chars"),
         t("条数", "parts"),
-        t("一人费用", "cost each"),
+        t(f"费用（{currency}）", f"cost ({currency})"),
         t("说明", "notes"),
     )
     rows = []
@@ -137,7 +138,7 @@ def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
     for one in ordered:
         both = [one, one["away"]] if one["away"] else [one]
         each = [" / ".join(dict.fromkeys(str(version[key]) for version in both)) for key in ("characters", "parts")]
-        costs = " / ".join(dict.fromkeys(shown.money(version["cost"], config) for version in both))
+        costs = " / ".join(dict.fromkeys(shown.figure(version["cost"]) for version in both))
         rows.append((one["name"], one["title"], notices[one["name"]].name_zh, *each, costs, _notes(one)))
     shown.table(headings, rows, right=(3, 4, 5))
 
@@ -157,6 +158,7 @@ def _notes(row: Mapping[str, Any]) -> str:
 def _show_advice(config: Config, notices: Mapping[str, Template]) -> None:
     from gateway import templates
 
+    shown.say()
     for template in notices.values():
         for advice in templates.advise(template, config):
             shown.say(f"{t('留意', 'note')}  {advice.where()}{t('：', ': ')}{t(advice.zh, advice.en)}")

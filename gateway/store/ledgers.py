@@ -40,7 +40,6 @@ def stored(db: Connection, broadcast_id: int) -> list[StoredText]:
 
 
 def _of_parcel(db: Connection, parcel_id: int) -> list[StoredText]:
-    inside = message.c.id.op(">>")(POSITION_BITS) == parcel_id
     first, last = parcel_id << POSITION_BITS, ((parcel_id + 1) << POSITION_BITS) - 1
     within = submission.c.message_id.between(first, last)
     taken = select(submission.c.message_id).where(within, submission.c.outcome == Outcome.ACCEPTED)
@@ -48,7 +47,7 @@ def _of_parcel(db: Connection, parcel_id: int) -> list[StoredText]:
     states = states_in(db, [parcel_id])
     body = func.coalesce(message.c.body, parcel.c.body).label("body")
     query = select(message.c.id, message.c.phone, body, message.c.created_at).join(parcel, parcel.c.id == parcel_id)
-    rows = db.execute(query.where(message.c.id.between(first, last), inside).order_by(message.c.id))
+    rows = db.execute(query.where(message.c.id.between(first, last)).order_by(message.c.id))
     nothing = (0, TextState.WAITING.value)
     return [
         StoredText(r.id, r.phone, r.body, states.get(r.id, nothing)[1], r.id in accepted, r.created_at) for r in rows

@@ -21,7 +21,7 @@ from gateway.errors import Refused
 from gateway.store import Store
 from gateway.web.hooks import LARGEST_BODY, hooks, listening
 from gateway.worktime import ManualClock
-from tests.desk import MOTHER, Hall, prepared
+from tests.desk import MOTHER, Hall
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 ENVIRON = {"GATEWAY_WEBHOOK_SECRET": SECRET}
@@ -60,7 +60,7 @@ async def calling(app: web.Application, clock: ManualClock) -> AsyncIterator[Cal
 
 @pytest.fixture
 async def hall(store: Store, clock: ManualClock) -> Hall:
-    return Hall(await prepared(store), clock)
+    return Hall(store, clock)
 
 
 def webhook(hall: Hall) -> web.Application:
@@ -78,7 +78,7 @@ async def caller(hall: Hall) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 async def light(sqlite_store: Store, clock: ManualClock) -> AsyncIterator[tuple[Hall, Caller]]:
-    hall = Hall(await prepared(sqlite_store), clock)
+    hall = Hall(sqlite_store, clock)
     async with calling(webhook(hall), clock) as one:
         yield hall, one
 
