@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -53,6 +53,7 @@ log = structlog.get_logger()
 
 ON_TIME = timedelta(seconds=60)
 TICK_SECONDS = 30
+GRACE_SECONDS = 5.0
 HEARTBEAT = timedelta(seconds=20)
 """How far `seen_until` may lag, so that not every tick of every process writes."""
 
@@ -416,8 +417,10 @@ class Schedules:
         name, now = schedule.name, self._clock.now()
         make = self._make(schedule, now, by)
         if due_at is None:
-            at = now.replace(microsecond=0)
-            won = slots.claim(db, name, at, state=SlotState.DUE, now=now, note=f"{by.login} 手动", make=make)
+            at = now.replace(second=0, microsecond=0)  # as people name it; twice in a minute is a slip
+            won = slots.claim(
+                db, name, at, state=SlotState.DUE, now=now, note=f"{by.login} 手动运行 / run by {by.login}", make=make
+            )
         else:
             at, waiting = due_at, (SlotState.ASKED, SlotState.SKIPPED, SlotState.FAULT)
             won = slots.reclaim(db, name, at, came_from=waiting, now=now, make=make)
@@ -432,7 +435,8 @@ class Schedules:
         await self._store.write(self._skip, name, due_at, by)
 
     def _skip(self, db: Connection, name: str, due_at: datetime, by: Official) -> None:
-        row, waiting, note = slots.get(db, name, due_at), (SlotState.ASKED, SlotState.FAULT), f"{by.login} 决定不发"
+        row, waiting = slots.get(db, name, due_at), (SlotState.ASKED, SlotState.FAULT)
+        note = f"{by.login} 决定不发 / skipped by {by.login}"
         if row is None or not slots.settle(db, name, due_at, SlotState.SKIPPED, note=note, came_from=waiting):
             raise Conflict("这一次已经处理过", "this slot is not waiting for anybody")
         if row.broadcast_id and not rows.move(db, row.broadcast_id, [BroadcastState.DUE], BroadcastState.CANCELLED):
@@ -535,13 +539,13 @@ class Schedules:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Tick at each due time, and in between, for the length of an `async with`."""
-        ticks: set[asyncio.Task[Any]] = set()
+        ticks: set[asyncio.Task[None]] = set()
 
         async def on_time() -> None:
-            if (task := asyncio.current_task()) is not None:
-                ticks.add(task)
-                task.add_done_callback(ticks.discard)
-            await self._on_time()
+            # A task of its own: the timer's shutdown would cut off what it runs itself.
+            task = asyncio.create_task(self._on_time())
+            ticks.add(task)
+            task.add_done_callback(ticks.discard)
 
         timer = self._timer(on_time)
         timer.start()
@@ -549,7 +553,7 @@ class Schedules:
             yield
         finally:
             timer.shutdown(wait=False)
-            await asyncio.gather(*ticks, return_exceptions=True)
+            await _ended(ticks)
 
     def _timer(self, on_time: Callable[[], Any]) -> Any:
         usual = {"coalesce": True, "misfire_grace_time": None, "max_instances": 3}
@@ -570,6 +574,8 @@ class Schedules:
                 await self._carry_on()
         except DATABASE_ERRORS as error:
             log.warning("schedule.database", error=type(error).__name__)
+        except Exception:
+            log.exception("schedule.tick")
 
     # -- shared ------------------------------------------------------------------------------------------------
 
@@ -596,6 +602,15 @@ class _AtDueTimes(BaseTrigger):  # type: ignore[misc]
         ours = self._clock.now()
         due = self._recurrence.due_after(ours)
         return None if due is None else now + (due - ours)
+
+
+async def _ended(ticks: Collection[asyncio.Task[None]]) -> None:
+    """Once they have ended, or after a moment been cut off: whatever they leave is carried on."""
+    if ticks:
+        _, late = await asyncio.wait(set(ticks), timeout=GRACE_SECONDS)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def _slot(row: Any) -> Slot:

@@ -288,6 +288,18 @@ async def test_a_payout_sheet_is_600_texts_and_16_people_left_out(office: Office
     assert await office.store.read(lambda db: db.execute(unknown).scalar_one()) == 0
 
 
+async def test_who_lacks_a_value_gets_no_text_with_a_hole(office: Office, tmp_path: Any) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)), Somebody("王建国", mobile(2)))
+    rows = f"李秀英,{mobile(1)[3:]},1.00,种粮补贴\n王建国,{mobile(2)[3:]},2.00,\n"
+    (tmp_path / "pay.csv").write_text("姓名,手机号,金额,项目\n" + rows, encoding="utf-8")
+    preview = await office.compose(
+        "subsidy-payout", {"账号尾号": "0317", "电话": "0912-0000300"}, list_file=tmp_path / "pay.csv"
+    )
+    assert (set(await office.texts(preview.id)), preview.left_out) == ({mobile(1)}, {"missing_field": 1})
+    (left,) = await office.store.read(broadcasts.left_out_people, preview.id)
+    assert (left.name, left.detail) == ("王建国", "还缺：项目")
+
+
 # -- approve ---------------------------------------------------------------------------------------------------
 
 

@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select, text, update
+from structlog.testing import capture_logs
 
 from gateway import config as configs
 from gateway import templates as notices
@@ -91,6 +92,10 @@ def all_slots(db: Connection) -> list[tuple[datetime, str]]:
 
 def states(db: Connection) -> list[str]:
     return list(db.execute(select(broadcast.c.state).order_by(broadcast.c.id)).scalars())
+
+
+def second_becomes(db: Connection, state: str) -> None:
+    db.execute(update(broadcast).where(broadcast.c.id == 2).values(state=state))
 
 
 def fault_keys(db: Connection) -> set[str]:
@@ -458,6 +463,16 @@ async def test_one_that_composes_for_long_elsewhere_is_left_alone_and_shown(stor
     assert await store.read(fault_keys) == {f"slot:morning:{NINE.isoformat()}"}
 
 
+async def test_a_process_that_died_between_approval_and_the_slots_end(store: Store, clock: ManualClock) -> None:
+    one = await begun(store, clock, site(daily()))
+    go_to(clock, NINE)
+    await one.catch_up(clock.now())
+    await store.write(lambda db: db.execute(update(broadcast).values(state="approved")))
+    await one.tick()
+    assert await store.read(all_slots) == [(NINE, "run")]
+    assert await store.read(states) == ["approved"]
+
+
 async def test_nobody_to_send_it_to_is_shown(sqlite_store: Store, clock: ManualClock) -> None:
     one = await begun(sqlite_store, clock, site(daily()), people=())
     go_to(clock, NINE)
@@ -554,6 +569,10 @@ async def test_too_late_for_its_hours_is_shown(sqlite_store: Store, clock: Manua
     await one.tick()
     assert (due, "fault") in await sqlite_store.read(all_slots)
     assert await sqlite_store.read(states) == ["cancelled", "composed"]
+    await sqlite_store.write(second_becomes, "approved")
+    with pytest.raises(Conflict):
+        await one.skip("morning", due, by=DIRECTOR)
+    await sqlite_store.write(second_becomes, "composed")
     await one.skip("morning", due, by=DIRECTOR)
     assert await sqlite_store.read(fault_keys) == set()
 
@@ -582,6 +601,17 @@ async def test_paused_is_skipped_and_shown(store: Store, clock: ManualClock) -> 
         lambda db: db.execute(select(audit.c.verb).order_by(audit.c.day, audit.c.seq)).scalars().all()
     )
     assert [verb for verb in trail if verb in ("pause", "resume")] == ["pause", "resume"]
+
+
+async def test_running_it_twice_in_a_minute_is_a_slip(sqlite_store: Store, clock: ManualClock) -> None:
+    one = await begun(sqlite_store, clock, site(daily()))
+    await one.run("morning", by=AUTHOR)
+    clock.advance(30)
+    with pytest.raises(Conflict):
+        await one.run("morning", by=AUTHOR)
+    clock.advance(30)
+    await one.run("morning", by=AUTHOR)
+    assert await sqlite_store.read(all_slots) == [(NOON, "run"), (NOON + MINUTE, "run")]
 
 
 async def test_who_may_do_what(sqlite_store: Store, clock: ManualClock) -> None:
@@ -792,3 +822,18 @@ async def test_the_timer_ticks_when_a_slot_is_due(sqlite_store: Store) -> None:
     (known,) = await sqlite_store.read(slots.last, "morning", 1)
     assert known.due_at == NINE
     assert known.at - NINE < timedelta(seconds=2)
+
+
+async def test_the_timer_goes_on_when_the_database_is_back(sqlite_store: Store) -> None:
+    clock = ShiftedClock(NINE - timedelta(milliseconds=800))
+    await sqlite_store.write(insert_people)
+    await sqlite_store.write(lambda db: db.execute(text("ALTER TABLE slot RENAME TO gone")))
+    with capture_logs() as logged:
+        async with node(sqlite_store, clock, site(daily())).running():
+            async with asyncio.timeout(5):
+                while not any(line["event"] == "schedule.database" for line in logged):
+                    await asyncio.sleep(0.01)
+                await sqlite_store.write(lambda db: db.execute(text("ALTER TABLE gone RENAME TO slot")))
+                while await sqlite_store.read(states) != ["composed"]:
+                    await asyncio.sleep(0.02)
+    assert await sqlite_store.read(all_slots) == [(NINE, "run")]

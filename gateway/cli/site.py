@@ -126,7 +126,6 @@ def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
     currency = shown.currency(config)
     headings = (
         t("模板", "template"),
-        t("标题", "title"),
         t("类别", "category"),
         t("字数", "chars"),
         t("条数", "parts"),
@@ -139,8 +138,8 @@ def _show_templates(config: Config, notices: Mapping[str, Template]) -> None:
         both = [one, one["away"]] if one["away"] else [one]
         each = [" / ".join(dict.fromkeys(str(version[key]) for version in both)) for key in ("characters", "parts")]
         costs = " / ".join(dict.fromkeys(shown.figure(version["cost"]) for version in both))
-        rows.append((one["name"], one["title"], notices[one["name"]].name_zh, *each, costs, _notes(one)))
-    shown.table(headings, rows, right=(3, 4, 5))
+        rows.append((one["name"], notices[one["name"]].name_zh, *each, costs, _notes(one)))
+    shown.table(headings, rows, right=(2, 3, 4), whole=(0, 1))
 
 
 def _notes(row: Mapping[str, Any]) -> str:
