@@ -55,7 +55,7 @@ class Gateway:
         self.roster = Roster(store, site, clock)
         self.cases = Cases(store, site, notices, self.outbox, clock)
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
-        self.reports = Reports(store, site, notices, self.outbox, clock)
+        self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.inbox = Inbox(store, site, notices, self.cases, clock, self.recent)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
 

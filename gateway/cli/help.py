@@ -168,7 +168,10 @@ def hoisted(args: Sequence[str]) -> list[str]:
         if word == "--":
             return [*front, *rest, word, *words]
         if word in EVERYWHERE:
-            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+            value = next(words, None)
+            if value is None:  # nothing else may be taken for its value
+                return [*front, word]
+            front += [word, value]
         else:
             (front if word.startswith(tuple(f"{one}=" for one in EVERYWHERE)) else rest).append(word)
     return [*front, *rest]

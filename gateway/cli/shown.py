@@ -199,7 +199,8 @@ def text_box(title: str, body: str) -> None:
 
     say()
     show(Text(title, style="dim"))
-    show(Padding(body, (0, 0, 0, 2)))
+    if body:
+        show(Padding(body, (0, 0, 0, 2)))
 
 
 def texts(samples: Iterable[tuple[str, str]]) -> None:

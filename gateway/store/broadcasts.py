@@ -94,8 +94,13 @@ def leave_out(db: Connection, rows: Sequence[bulk.Row]) -> None:
 
 
 def digest(db: Connection, broadcast_id: int) -> str:
-    """SHA-256 over all frozen texts in their order, with carrier, priority and times: what an approval is bound to."""
+    """SHA-256 over all frozen texts in their order, with carrier, priority and times: what an approval is bound to.
+
+    "" for a broadcast that does not exist.
+    """
     row = get(db, broadcast_id)
+    if row is None:
+        return ""
     hashed = hashlib.sha256()
     times = [None if at is None else to_millis(at) for at in (row.not_before, row.expires_at)]
     hashed.update(repr((row.template, row.category, row.hours, *times)).encode())

@@ -1,0 +1,162 @@
+"""Broadcasts at the keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import POLICY, Gateway
+from gateway import sheets
+
+
+def drafted(gateway: Gateway, *options: str | Path) -> dict[str, object]:
+    found: dict[str, object] = gateway("--as", "wang", "broadcast", "draft", *POLICY, *options, "--json").fine().json
+    return found
+
+
+def approved(gateway: Gateway, *options: str | Path) -> dict[str, object]:
+    found = drafted(gateway, *options)
+    gateway("--as", "li", "broadcast", "approve", str(found["id"]), "--people", str(found["people"])).fine()
+    return found
+
+
+def test_the_audience_is_what_the_options_say(gateway: Gateway, site: Path) -> None:
+    everybody = drafted(gateway)["people"]
+    assert everybody == 2955
+    assert (
+        drafted(gateway, "--audience", "conscripts")["people"]
+        == drafted(gateway, "--sex", "男", "--age", "18-22")["people"]
+    )
+    away, home = drafted(gateway, "--away")["people"], drafted(gateway, "--home")["people"]
+    assert (away, home) == (1063, 2955 - 1063)
+    one = drafted(gateway, "--village", "枣湾村", "--tag", "果农", "--home", "--area", "610899100201")["people"]
+    assert isinstance(one, int)
+    assert 0 < one < 537
+
+
+def test_a_list_lies_within_the_site(gateway: Gateway, site: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "list.csv"
+    outside.write_text("姓名,手机号\n惠慧雯,13800130011\n")
+    refused = gateway("--as", "wang", "broadcast", "draft", *POLICY, "--list", outside)
+    assert refused.code == 1
+    assert "站点目录" in refused.err
+    (site / "subscribers" / "list.csv").write_text(outside.read_text())
+    assert drafted(gateway, "--list", "subscribers/list.csv")["people"] == 1
+
+
+def test_a_payout_is_checked_against_the_roster(gateway: Gateway, site: Path) -> None:
+    sheet = site / "subscribers" / "sample-subsidy-2026-grain.csv"
+    fields = ("--set", "项目=种粮补贴", "--set", "电话=0912-0000300")
+    draft = ("--as", "wang", "broadcast", "draft", "subsidy-payout", *fields, "--payout", sheet)
+    said = gateway(*draft).fine().out
+    assert "600 条" in said
+    assert "账号尾号不是四位数字" in said
+    assert "惠生旺：种粮补贴1455.12元" in said
+    assert gateway(*draft, "--village", "枣湾村").code == 2
+    missing = gateway("--as", "wang", "broadcast", "draft", "subsidy-payout", "--payout", "none.csv")
+    assert missing.code == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--audience", "nobody"], 1),
+        (["--age", "old"], 1),
+        (["--village", "李家村", "--at", "soon"], 2),
+        (["--set", "事项"], 2),
+        (["--set", "颜色=红"], 1),
+    ],
+)
+def test_what_cannot_be_read_is_refused(gateway: Gateway, site: Path, options: list[str], code: int) -> None:
+    assert gateway("--as", "wang", "broadcast", "draft", *POLICY, *options).code == code
+    assert gateway("broadcast", "list").out == "还没有群发。\n"
+
+
+def test_the_same_key_is_the_same_broadcast(gateway: Gateway, site: Path) -> None:
+    first = drafted(gateway, "--key", "k", "--village", "枣湾村", "--at", "2099-07-01 09:00")
+    assert drafted(gateway, "--key", "k")["id"] == first["id"]
+    assert first["not_before"] == "2099-07-01T01:00:00+00:00"
+
+
+def test_an_approval_may_name_its_digest(gateway: Gateway, site: Path) -> None:
+    found = drafted(gateway, "--village", "枣湾村")
+    approve = ("--as", "li", "broadcast", "approve", "1", "--people", "537", "--digest")
+    assert gateway(*approve, "0" * 64).code == 1
+    gateway(*approve, str(found["digest"])[:16]).fine()
+    assert gateway("--as", "li", "broadcast", "compose", "1").code == 1
+
+
+def test_without_a_terminal_the_number_is_an_option(gateway: Gateway, site: Path) -> None:
+    drafted(gateway, "--village", "枣湾村")
+    asked = gateway("--as", "li", "broadcast", "approve", "1")
+    assert asked.code == 1
+    assert "--people" in asked.err
+
+
+def test_stop_resume_cancel(gateway: Gateway, site: Path) -> None:
+    approved(gateway, "--village", "枣湾村")
+    for verb, state in (("stop", "stopped"), ("resume", "approved"), ("cancel", "cancelled")):
+        gateway("--as", "li", "broadcast", verb, "1").fine()
+        assert gateway("broadcast", "show", "1", "--json").fine().json["state"] == state
+    assert "536" in gateway("broadcast", "show", "1").fine().out
+
+
+def test_composing_anew_takes_the_roster_as_it_is(gateway: Gateway, site: Path) -> None:
+    drafted(gateway, "--village", "枣湾村")
+    gateway("roster", "forget", "13800130011", "--yes", "--as", "li").fine()
+    assert gateway("--as", "wang", "broadcast", "compose", "1", "--json").fine().json["people"] == 536
+
+
+def test_one_persons_text_is_looked_up(gateway: Gateway, site: Path) -> None:
+    drafted(gateway, "--village", "枣湾村")
+    found = gateway("broadcast", "show", "1", "--name", "惠慧雯", "--json").fine().json
+    assert [number for number, _ in found["samples"]] == ["138****0011"]
+    assert "名单里没有 某人" in gateway("broadcast", "show", "1", "--name", "某人").fine().err
+
+
+def test_a_test_send_and_uncertain_texts(gateway: Gateway, site: Path) -> None:
+    approved(gateway, "--village", "枣湾村")
+    gateway("--as", "wang", "broadcast", "test", "1", "--to", "13800130001").fine()
+    assert gateway("--as", "wang", "broadcast", "test", "1", "--to", "0912-3456789").code == 1
+    assert gateway("--as", "li", "broadcast", "uncertain", "1").code == 2
+    assert gateway("--as", "li", "broadcast", "uncertain", "1", "--resend").fine().out.startswith("0 条")
+
+
+def test_reports(gateway: Gateway, site: Path) -> None:
+    approved(gateway, "--village", "枣湾村")
+    gateway("broadcast", "report", "1", "--out", "one.xlsx").fine()
+    assert "按村" in sheets.open_table(site / "one.xlsx").sheet_names
+    assert gateway("broadcast", "report", "1", "--json").fine().json["by_village"] == {"枣湾村": {"waiting": 536}}
+    behind = gateway("broadcast", "left-behind", "1", "--out", "behind.xlsx").fine()
+    assert "behind.xlsx" in behind.err
+    assert (site / "behind.xlsx").stat().st_size > 0
+    assert "惠慧雯" in gateway("broadcast", "left-behind", "1").fine().out
+    assert gateway("broadcast", "left-behind", "1", "--out", "behind.xlsx").code == 1
+    told = gateway("--as", "wang", "broadcast", "left-behind", "1", "--tell").fine().out
+    assert "已通知文书" in told
+
+
+def test_a_periods_report_adds_up(gateway: Gateway, site: Path) -> None:
+    assert "没有发过" in gateway("report").fine().out
+    approved(gateway, "--village", "枣湾村")
+    approved(gateway, "--village", "石畔村")
+    drafted(gateway)
+    found = gateway("report", "--json").fine().json
+    assert found["totals"]["people"] == 537 + 316
+    assert len(found["broadcasts"]) == 2
+    gateway("report", "--out", "month.xlsx").fine()
+    rows = list(sheets.open_table(site / "month.xlsx").rows())
+    assert [row.cells[0] for row in rows[1:]] == [1, 2]
+    assert "合计" in gateway("report").fine().out
+    assert "没有发过" in gateway("report", "--from", "2001-01-01", "--to", "2001-01-31").fine().out
+    assert gateway("report", "--from", "tomorrow").code == 2
+    assert gateway("report", "--out", "month.pdf").code == 1
+
+
+def test_accounts_show_what_waits(gateway: Gateway, site: Path) -> None:
+    [account] = gateway("carriers", "--json").fine().json
+    assert (account["name"], account["waiting"]) == ("simulator", False)
+    approved(gateway)
+    assert gateway("carriers", "--json").fine().json[0]["waiting"] is True
+    assert "移动、电信、联通、广电" in gateway("carriers").fine().out

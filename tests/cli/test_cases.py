@@ -1,0 +1,55 @@
+"""Texts that come in, and their cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.conftest import Gateway
+
+
+def asked(gateway: Gateway) -> str:
+    text = "你好 我妈76了 养老认证刷不上脸 咋办 打13800130017"
+    found = gateway("inbound", "13800130011", text, "--json").fine().json
+    assert (found["intent"], found["answered"]) == ("consult", True)
+    return str(found["case"])
+
+
+def test_a_question_becomes_a_case_and_is_answered(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    listed = gateway("cases", "list").fine().out
+    assert number in listed
+    assert "138****0011" in listed
+    assert "13800130017" not in listed
+    gateway("cases", "reply", number, "可以在家认证", "--as", "wang").fine()
+    assert [one["state"] for one in gateway("cases", "list", "--json").fine().json] == ["answered"]
+    gateway("cases", "handover", number, "front-desk", "要上门", "--as", "wang").fine()
+    gateway("cases", "close", number, "--as", "wang").fine()
+    assert gateway("cases", "list").fine().out == "没有待办的件。\n"
+    shown = gateway("cases", "show", number).fine().out
+    assert "可以在家认证" in shown
+    assert "首问前台 要上门" in shown
+    assert "13800130017" not in shown
+    assert [one["state"] for one in gateway("cases", "list", "--state", "closed", "--json").fine().json] == ["closed"]
+
+
+def test_whole_numbers_are_shown_to_who_asks(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    masked, full = (gateway("cases", "show", number, *more, "--json").fine().json for more in ((), ("--full-numbers",)))
+    assert masked["phone"] == "138****0011"
+    assert full["phone"] == "+8613800130011"
+    assert "138****0017" in masked["events"][0]["body"]
+    assert "13800130017" in gateway("cases", "show", number, "--full-numbers").fine().out
+
+
+def test_opting_out_opens_no_case(gateway: Gateway, site: Path) -> None:
+    said = gateway("inbound", "13300130002", "退订").fine()
+    assert said.out == "退订\n"
+    assert "serve" in said.err
+    assert gateway("cases", "list").fine().out == "没有待办的件。\n"
+    assert "全部" in gateway("roster", "consent", "13300130002").fine().out
+
+
+def test_what_there_is_not(gateway: Gateway, site: Path) -> None:
+    assert gateway("cases", "show", "1").code == 1
+    assert gateway("cases", "list", "--state", "lost").code == 2
+    assert gateway("cases", "reply", "1", "好", "--as", "li").code == 1
