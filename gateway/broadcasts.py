@@ -473,7 +473,9 @@ class Broadcasts:
         return count
 
     def _settle(self, db: Connection, broadcast_id: int, resend: bool, by: Official) -> int:
-        self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
+        row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
+        if resend and row.state != BroadcastState.APPROVED:
+            raise Conflict(f"这次群发现在是 {row.state}，不能再发", f"the broadcast is {row.state}: nothing is sent again")
         found = rows.uncertain_texts(db, broadcast_id)
         count = sum(map(len, found.values()))
         if resend:

@@ -312,7 +312,8 @@ class Holder:
         """None: not at all; True: at once (emergency, by the category's rule); False: after a pause."""
         if result.outcome is Outcome.DEFERRED:
             return False
-        resends = self._flights[parcel_id].parcel.on_uncertain == "resend"
+        parcel = self._flights[parcel_id].parcel
+        resends = parcel.on_uncertain == "resend" and parcel.attempt < self._pace.max_attempts
         return True if resends and result.outcome is Outcome.UNCERTAIN else None
 
     def _again(self, parcel_id: int, keys: list[int], at_once: bool) -> Again:
@@ -719,7 +720,8 @@ class Dispatcher:
                 upkeep.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await upkeep
-                await self.count()
+                with contextlib.suppress(*DATABASE_ERRORS):
+                    await self.count()
 
     async def count(self) -> None:
         """Have every stale parcel counted; in slices, so that no watermark waits for it."""

@@ -34,12 +34,14 @@ T = TypeVar("T")
 SITE_FILE = "config.toml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Caller:
     """The options that hold for every command."""
 
     site: Path | None
     login: str | None
+    seen: Config | None = None
+    """The settings that the gateway was opened with."""
 
     def directory(self) -> Path:
         """The site's directory; NotFound where there is none."""
@@ -55,10 +57,12 @@ class Caller:
         return found
 
     def config(self) -> Config:
-        """The site's settings alone, for what needs no database."""
+        """The site's settings; where the gateway was not opened, they are loaded alone."""
         from gateway import config
 
-        return config.load(self.directory())
+        if self.seen is None:
+            self.seen = config.load(self.directory())
+        return self.seen
 
     def read(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
         """Do something that changes nothing."""
@@ -94,6 +98,7 @@ class Caller:
 
         async def opened() -> T:
             async with open_gateway(directory) as gateway:
+                self.seen = gateway.config
                 return await work(gateway)
 
         quiet_log()

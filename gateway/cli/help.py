@@ -190,7 +190,7 @@ def wrong_use(error: Any) -> str:
         zh, en = (f"，是不是 {near}？", f"; did you mean {near}?") if near else ("", "")
         return t(f"没有选项 {error.option_name}{zh}", f"no option {error.option_name}{en}")
     if hint:
-        return t(f"{hint} 的值不对", f"wrong value for {hint}") + _quoted(error.message)
+        return t(f"{hint} 的值不对", f"wrong value for {hint}")
     return _translated(error.message)
 
 
@@ -198,11 +198,6 @@ def _hint(param: Any) -> str:
     if param is None:
         return ""
     return str(param.metavar or param.name) if isinstance(param, TyperArgument) else ", ".join(param.opts)
-
-
-def _quoted(message: str) -> str:
-    found = re.search(r"'([^']*)'", message)
-    return f"{t('：', ': ')}{found[1]}" if found else ""
 
 
 _KNOWN: Sequence[tuple[str, Callable[[re.Match[str]], str]]] = (

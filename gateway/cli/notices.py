@@ -87,7 +87,7 @@ def _preview_one(one: Template, config: Config, given: Mapping[str, str], to: st
     values = {**_examples(one), **given}
     bodies = {"home": one.render(values), **({"away": one.render(values, away=True)} if one.away else {})}
     texts = [{"for": whom, **_measured(body, outbox, carrier)} for whom, body in bodies.items()]
-    examples = sorted(name for name in one.names if name not in given)
+    examples = [name for name in _examples(one) if name in one.names and name not in given]
     if json:
         return shown.as_json({"template": one.name, **path, "texts": texts, "examples": examples})
     _show_path(path)

@@ -143,7 +143,11 @@ def release(db: Connection, broadcast_id: int) -> int:
 def hold(db: Connection, broadcast_id: int) -> int:
     """All ready parcels are held; who has one open sees it with the next watermark."""
     ready = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.state == ParcelState.READY)
-    return db.execute(update(parcel).where(ready).values(state=ParcelState.HELD)).rowcount
+    count = 0
+    # A repeated attempt may be inserted while the first round waits for its source's row.
+    while held := db.execute(update(parcel).where(ready).values(state=ParcelState.HELD)).rowcount:
+        count += held
+    return count
 
 
 def cancel(db: Connection, broadcast_id: int, now: datetime) -> int:

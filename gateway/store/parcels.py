@@ -41,6 +41,10 @@ MESSAGE_COLUMNS = ("id", "phone", "person_id", "body", "parts", "created_at")
 SUBMISSION_COLUMNS = ("message_id", "attempt", "part", "outcome", "carrier", "carrier_ref", "error", "at")
 
 
+CONSENT_MARGIN = 64
+"""Transactions that may be writing consent at the same moment."""
+
+
 class EpochLost(Unavailable):
     """Another process holds the account now; this one must close its links and write nothing more."""
 
@@ -339,13 +343,22 @@ def _states(db: Connection, watched: Collection[int]) -> dict[int, ParcelState]:
 
 def _consent_since(db: Connection, seen: int) -> list[tuple[int, str, str | None, str]]:
     columns = (consent.c.id, consent.c.phone, consent.c.category, consent.c.state)
-    rows = db.execute(select(*columns).where(consent.c.id > seen).order_by(consent.c.id))
+    rows = db.execute(select(*columns).where(consent.c.id > seen - _late_rows(db)).order_by(consent.c.id))
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def newest_consent(db: Connection) -> int:
-    """The id of the newest row of the consent ledger (0 when it is empty)."""
-    return int(db.execute(select(func.coalesce(func.max(consent.c.id), 0))).scalar_one())
+    """How far the consent ledger is known to be read: all rows up to this id are there (0 when it is empty)."""
+    newest = int(db.execute(select(func.coalesce(func.max(consent.c.id), 0))).scalar_one())
+    return max(0, newest - _late_rows(db))
+
+
+def _late_rows(db: Connection) -> int:
+    """PostgreSQL's ids are given out before the commit, so a lower one may come later; SQLite has one writer.
+
+    Reading a row twice does no harm: the last word of the ledger decides.
+    """
+    return 0 if db.dialect.name == "sqlite" else CONSENT_MARGIN
 
 
 def try_again(db: Connection, again: Again) -> int:

@@ -105,7 +105,7 @@ person = Table(
     Column("seen_import", BigInteger, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
-Index("ix_person_phone", person.c.phone, sqlite_where=person.c.phone.is_not(None))
+Index("ix_person_phone", person.c.phone)
 Index("ix_person_area", person.c.area)
 
 roster_import = Table(

@@ -49,7 +49,7 @@ def test_refusals_and_wrong_use_in_english() -> None:
         (["phone", "1", "2"], "多出来的参数：2"),
         (["phone", "--file"], "选项 --file 后面要有值"),
         (["phone", "1", "--json=yes"], "选项 --json 后面没有值"),
-        (["broadcast", "show", "first"], "编号 的值不对：first"),
+        (["broadcast", "show", "first"], "编号 的值不对"),
         (["broadcast", "list", "--as"], "选项 --as 后面要有值"),
         (["broadcast", "stop", "1"], "--as 登录名"),
     ],

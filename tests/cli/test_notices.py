@@ -32,7 +32,7 @@ def test_a_preview_touches_no_database(gateway: Gateway, site: Path) -> None:
     assert "联通" in said.fine().out
     assert "在外的人" in said.out
     assert "186****0001" in said.out
-    assert "要点、" in said.err
+    assert said.err == "用的是示例：要点、窗口、电话（--set 字段=值）\n"
     assert not (site / "var" / "gateway.db").exists()
 
 

@@ -245,7 +245,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_person_key")),
     )
     op.create_index("ix_person_area", "person", ["area"], unique=False)
-    op.create_index("ix_person_phone", "person", ["phone"], unique=False, sqlite_where=sa.text("phone IS NOT NULL"))
+    op.create_index("ix_person_phone", "person", ["phone"], unique=False)
     op.create_table(
         "prompt",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
