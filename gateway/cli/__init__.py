@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -20,7 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from gateway.cli import broadcast, cases, notices, officials, reports, roster, schedule, site, tools
-from gateway.cli.caller import Caller
+from gateway.cli.caller import Caller, out_of_reach
 from gateway.cli.help import Group, add, hoisted, option, wrong_use
 from gateway.cli.language import t, told
 from gateway.cli.shown import hint
@@ -50,6 +51,8 @@ def run(args: Sequence[str]) -> int:
         return _fail(told(error), FAILED)
     except typer.TyperException as error:
         return _misused(error)
+    except OSError as error:
+        return _fail(told(out_of_reach(error)), FAILED)
     return code if isinstance(code, int) else FINE
 
 
@@ -73,8 +76,9 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
 """What is offered, by panel of the help, in this order."""
 
 
+@cache
 def build() -> TyperGroup:
-    """The whole command line, as a value."""
+    """The whole command line, as a value; it keeps nothing from one run to the next."""
     app = typer.Typer(cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback(help=t("乡镇便民服务大厅短信网关", "The SMS gateway of a township service hall"))(everywhere)
     for title, verbs in COMMANDS:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from gateway.cli.language import t
-from gateway.errors import NotFound, Refused
+from gateway.errors import GatewayError, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -101,8 +101,23 @@ class Caller:
                 self.seen = gateway.config
                 return await work(gateway)
 
+        from gateway.store import DATABASE_ERRORS
+
         quiet_log()
-        return asyncio.run(opened())
+        try:
+            return asyncio.run(opened())
+        except DATABASE_ERRORS as error:
+            raise out_of_reach(error) from error
+
+
+def out_of_reach(error: BaseException) -> GatewayError:
+    """What to tell of a file or a database that cannot be used; never the database's words, which quote people."""
+    if isinstance(error, OSError) and error.filename:
+        return Refused(f"{error.filename}：不能读写（{error.strerror}）", f"{error.filename}: {error.strerror}")
+    kind = type(error).__name__
+    return Unavailable(
+        f"数据库现在用不了，请稍后再试（{kind}）", f"the database cannot be used now ({kind}): try again"
+    )
 
 
 def caller(ctx: typer.Context) -> Caller:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
 from pathlib import Path
@@ -95,9 +96,19 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
         yield
         return
     host = settings.listen.rpartition(":")[0]
-    async with listening(app, settings.listen) as port:
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            port = await opened.enter_async_context(listening(app, settings.listen))
+        except OSError as error:
+            raise _cannot_listen(settings.listen, error) from error
         say(t(f"接口：http://{host}:{port}/hooks/inbound", f"hooks: http://{host}:{port}/hooks/inbound"))
         yield
+
+
+def _cannot_listen(listen: str, error: OSError) -> Refused:
+    if error.errno == errno.EADDRINUSE:
+        return Refused(f"不能监听 {listen}：已被别的程序占用", f"cannot listen on {listen}: it is taken")
+    return Refused(f"不能监听 {listen}：{error.strerror}", f"cannot listen on {listen}: {error.strerror}")
 
 
 async def _unless(ended: asyncio.Event, wait: Awaitable[None]) -> bool:

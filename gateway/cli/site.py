@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli import shown
-from gateway.cli.caller import caller, log_to_stderr
+from gateway.cli.caller import caller, log_to_stderr, out_of_reach
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
@@ -197,6 +197,7 @@ def serve(
     import asyncio
 
     from gateway.cli import serving
+    from gateway.store import DATABASE_ERRORS
 
     parts = tuple(word.strip() for word in only.split(",") if word.strip()) or PARTS
     if unknown := [part for part in parts if part not in PARTS]:
@@ -208,4 +209,7 @@ def serve(
         )
     directory = caller(ctx).directory()
     log_to_stderr("info")
-    asyncio.run(serving.serve(directory, parts, chosen=bool(only)))
+    try:
+        asyncio.run(serving.serve(directory, parts, chosen=bool(only)))
+    except DATABASE_ERRORS as error:
+        raise out_of_reach(error) from error

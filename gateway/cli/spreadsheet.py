@@ -20,9 +20,11 @@ LEAST_WIDTH, MOST_WIDTH = 8, 48
 
 
 def free_path(path: Path) -> Path:
-    """The same path; Refused for another ending than .xlsx, Conflict where the file exists."""
+    """The same path; Refused for another ending than .xlsx or no directory, Conflict where the file exists."""
     if path.suffix.lower() != ".xlsx":
         raise Refused("报表只能写成 .xlsx", "reports are written as .xlsx")
+    if not path.parent.is_dir():
+        raise Refused(f"没有目录 {path.parent}", f"there is no directory {path.parent}")
     if path.exists():
         raise Conflict(f"{path} 已经存在，请换个名字", f"{path} exists already; name another file")
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,29 @@ def test_serve_runs_until_it_is_told_to_end(site: Path, number: signal.Signals) 
     assert any("http://127.0.0.1:" in line and "/hooks/inbound" in line for line in said)
     assert "Traceback" not in errors
     assert said[-1] == "已结束。\n"
+
+
+def test_a_port_that_is_taken_is_told(gateway: Gateway, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_WEBHOOK_SECRET", "whsec_" + "QUJD" * 8)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = (site / "config.toml").read_text().replace("127.0.0.1:8081", listen)
+        (site / "config.toml").write_text(config)
+        refused = gateway("serve", "--only", "web")
+    assert refused.code == 1
+    assert refused.err.startswith(f"不能监听 {listen}")
+
+
+def test_a_database_that_is_none_is_told_without_its_words(gateway: Gateway, site: Path) -> None:
+    (site / "var" / "gateway.db").write_bytes(b"this is no database at all " * 100)
+    broken = gateway("broadcast", "list")
+    assert broken.code == 1
+    assert broken.err == "数据库现在用不了，请稍后再试（DatabaseError）\n"
+
+
+def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, site: Path) -> None:
+    assert gateway("report", "--out", "nowhere/month.xlsx").err == "没有目录 nowhere\n"
+    told = gateway("roster", "export", "nowhere/all.csv", "--as", "li")
+    assert told.code == 1
+    assert "nowhere" in told.err
+    assert "Traceback" not in told.err
