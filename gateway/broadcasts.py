@@ -475,7 +475,7 @@ class Broadcasts:
     def _settle(self, db: Connection, broadcast_id: int, resend: bool, by: Official) -> int:
         row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         if resend and row.state != BroadcastState.APPROVED:
-            raise Conflict(f"这次群发现在是 {row.state}，不能再发", f"the broadcast is {row.state}: nothing is sent again")
+            raise Conflict(f"这次群发现在是 {row.state}，不能再发", f"the broadcast is {row.state}, not approved")
         found = rows.uncertain_texts(db, broadcast_id)
         count = sum(map(len, found.values()))
         if resend:

@@ -20,14 +20,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.errors import Invalid, Problem
 from gateway.model import ReceiptState
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One text to one number (E.164). `parts` wire parts; `key` and `attempt` name it in what comes back."""
 
     key: int
@@ -37,32 +36,28 @@ class Text:
     parts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The operator took it; one reference per part, in order."""
 
     text: Text
     refs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """The operator refuses this text for good; `error` is its own code."""
 
     text: Text
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deferred:
+class Deferred(NamedTuple):
     """The operator cannot take this text now; it did not leave."""
 
     text: Text
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Uncertain:
+class Uncertain(NamedTuple):
     """The text may have left and nobody can tell."""
 
     text: Text
@@ -72,8 +67,7 @@ class Uncertain:
 Answer = Accepted | Rejected | Deferred | Uncertain
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the operator says in the end of the part it gave `ref` to; `phone` in E.164."""
 
     ref: str
@@ -83,8 +77,7 @@ class Receipt:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One text that came in. `ref` is the operator's own id of it, "" where it gives none."""
 
     ref: str

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Integer, Row, and_, case, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.sql.elements import ColumnElement
@@ -70,8 +70,7 @@ class Envelope:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(NamedTuple):
     """One text to queue: its own body, or None where the envelope's is meant."""
 
     phone: str
@@ -227,8 +226,7 @@ def _member_texts(db: Connection, members: list[int]) -> list[tuple[int, str, st
 # -- recording -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What is to be recorded of one text of an open parcel; refs has one entry per part, or is empty."""
 
     key: int

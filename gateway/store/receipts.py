@@ -59,8 +59,7 @@ class Recent:
         return self._parts.get((carrier, ref))
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """One receipt as the carrier parsed it."""
 
     ref: str

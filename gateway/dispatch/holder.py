@@ -1,39 +1,28 @@
-"""Hold an account, pace, submit, record.
+"""One holding of one account: plans each transaction, learns from it, hands texts over.
 
-Policy
-- One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks
-  first whether the epoch is still ours, and the links are closed when it is not.
-- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have
-  left and is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace ahead of
-  what left. So a killed process leaves at most that many texts `uncertain`; a dropped link at most what was in flight.
-- Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) with
-  the next watermarks, the parcels let go, those tried again and those opened.
-- What is recorded of a text is final for its attempt; trying again is a new parcel, inserted by the deciding transaction.
-- With each transaction the holder learns the state of its parcels (a stop holds them), the consent given since, and
-  minds the hours: at closing time a parcel is let go until opening, and its watermark lowered to what left.
-- No connection is held while the carrier is waited for, and memory is bounded: two unfinished parcels per priority.
+The rules are those of the package (`gateway.dispatch`). A turn is one transaction: `_plan` puts together what waits,
+`parcels.record` writes it, `_learn` takes in what the database answered; `_send` fills the carrier's free places at any
+time, but never beyond what the last finished transaction granted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
-import os
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from gateway.carriers import Accepted, Answer, Carrier, Deferred, Items, Links, Rejected, Text
-from gateway.errors import Refused, Unavailable
+from gateway.carriers import Accepted, Answer, Carrier, Deferred, Rejected, Text
+from gateway.dispatch.pace import Bucket, Pace
+from gateway.dispatch.withdrawals import Withdrawals
 from gateway.model import Outcome, ParcelState, Priority
-from gateway.store import DATABASE_ERRORS, Store, parcels, receipts
+from gateway.store import DATABASE_ERRORS, Store, parcels
 from gateway.store.parcels import Again, EpochLost, OpenParcel, Result, Step, Verdict
 from gateway.store.receipts import Part, Recent
 from gateway.worktime import Clock, Hours
@@ -43,47 +32,9 @@ log = structlog.get_logger()
 RECORD_ROWS = 500
 OPEN_PER_PRIORITY = 2
 POLL_SECONDS = 0.2
-HELD_FOR = timedelta(seconds=4)
-RENEW_SECONDS = 1.0
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-FAILOVER_SECONDS = 10.0
-UPKEEP_SECONDS = 1.0
-SETTLE_AFTER = timedelta(seconds=2)
-"""A parked receipt is tried again once its text's own response has had time to be recorded."""
-
 
 hours_of = lru_cache(maxsize=64)(Hours.parse)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """What an account may do: `rate` parts a second; when a deferred text is tried again, and how often."""
-
-    rate: float
-    retry_seconds: Sequence[float] = (30.0, 120.0, 600.0, 1800.0)
-    max_attempts: int = 5
-
-
-class Bucket:
-    """Parts that may leave now; at most a tenth of a second's worth is saved up."""
-
-    def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
-        self.rate = rate
-        self._monotonic = monotonic
-        self._saved = max(1.0, rate / 10)
-        self._most = self._saved
-        self._at = monotonic()
-
-    def available(self) -> float:
-        """Whole and fractional parts."""
-        now = self._monotonic()
-        self._saved = min(self._most, self._saved + (now - self._at) * self.rate)
-        self._at = now
-        return self._saved
-
-    def spend(self, parts: int) -> None:
-        """A long text may overdraw it; what follows waits the longer."""
-        self._saved -= parts
 
 
 @dataclass(slots=True)
@@ -112,31 +63,6 @@ class Flight:
     def next_text(self) -> Text:
         key, phone, body, parts = self.parcel.texts[self.sent - self.base]
         return Text(key, self.parcel.attempt, phone, body, parts)
-
-
-class Withdrawals:
-    """Consent given or taken back since the oldest parcel in hand was composed."""
-
-    def __init__(self, since: int) -> None:
-        self.since = since
-        self._rows: dict[str, dict[int, tuple[str | None, str]]] = defaultdict(dict)
-
-    def learn(self, rows: Sequence[tuple[int, str, str | None, str]]) -> None:
-        """(id, phone, category or None for all, "in" or "out") in the order of the ledger."""
-        for key, phone, category, state in rows:
-            self._rows[phone][key] = (category, state)
-            self.since = max(self.since, key)
-
-    def withholds(self, phone: str, category: str | None, seen: int) -> bool:
-        """Whether the newest word of this number about the category, after `seen`, is no."""
-        if category is None or phone not in self._rows:
-            return False
-        said = [
-            state
-            for key, (about, state) in sorted(self._rows[phone].items())
-            if key > seen and about in (None, category)
-        ]
-        return bool(said) and said[-1] == "out"
 
 
 @dataclass(slots=True)
@@ -479,267 +405,3 @@ class Holder:
         self._flights.clear()
         self._by_text.clear()
         self._results.clear()
-
-
-# -- keeping an account ----------------------------------------------------------------------------------------
-
-GRACE_SECONDS = 5.0
-Receive = Callable[[str, Items], Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What an account needs: how to make its carrier, its pace, and where its parcels go while it is down."""
-
-    name: str
-    make: Callable[[Links], Carrier]
-    pace: Pace
-    onward: Mapping[str, str] = field(default_factory=dict)
-    """Route -> the carrier after this one."""
-
-
-class Account:
-    """Takes an account, opens its carrier and runs holders, one after another, until it is stopped."""
-
-    def __init__(
-        self,
-        store: Store,
-        setup: Setup,
-        *,
-        node: str,
-        clock: Clock,
-        zone: ZoneInfo,
-        recent: Recent,
-        receive: Receive,
-    ) -> None:
-        self._store, self._setup, self._node = store, setup, node
-        self._clock, self._zone, self._recent, self._receive = clock, zone, recent, receive
-        self._stopping = asyncio.Event()
-        self._failed = asyncio.Event()
-        self._holder: Holder | None = None
-        self.carrier: Carrier | None = None
-        self.tally = Tally()
-        self.state = "waiting"
-        """waiting (somebody else holds it), down, up, stopped."""
-
-    def look_again(self) -> None:
-        """Something was queued for this account."""
-        if self._holder is not None:
-            self._holder.look_again()
-
-    def stop(self) -> None:
-        """Send nothing more; `run` ends when what is in flight is recorded."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Until `stop`; losing the account only means waiting for it again."""
-        while not self._stopping.is_set():
-            epoch = await self._take()
-            if epoch is None:
-                await self._pause(RENEW_SECONDS)
-                continue
-            try:
-                await self._hold(epoch)
-            except EpochLost:
-                log.warning("account.lost", carrier=self._setup.name, epoch=epoch)
-            except Exception as error:
-                # One account's trouble is not the others'; what it had in flight is found by the next `recover`.
-                log.exception("account.failed", carrier=self._setup.name, error=type(error).__name__)
-                await self._pause(RENEW_SECONDS)
-            finally:
-                self.state = "waiting"
-        self.state = "stopped"
-
-    async def _take(self) -> int | None:
-        try:
-            return await self._store.write(parcels.take, self._setup.name, self._node, self._clock.now(), HELD_FOR)
-        except DATABASE_ERRORS as error:
-            log.warning("account.take_failed", carrier=self._setup.name, error=type(error).__name__)
-            return None
-
-    async def _hold(self, epoch: int) -> None:
-        name = self._setup.name
-        renewing = asyncio.create_task(self._renew(epoch))
-        try:
-            found = await self._store.write(parcels.recover, name, epoch, self._clock.now())
-            self.tally.recovered_uncertain += sum(parcel.uncertain for parcel in found)
-            for parcel in found:
-                log.warning("parcel.recovered", carrier=name, parcel=parcel.parcel_id, uncertain=parcel.uncertain)
-            await self._keep_sending(epoch, renewing)
-            await self._store.write(parcels.let_account_go, name, epoch, self._clock.now())
-        finally:
-            renewing.cancel()
-            with contextlib.suppress(asyncio.CancelledError, EpochLost):
-                await renewing
-
-    async def _renew(self, epoch: int) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            try:
-                held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
-            except DATABASE_ERRORS:
-                continue  # while the database is away nobody else can take the account either
-            if not held:
-                raise EpochLost("通道已由另一进程接管", "the account is held by another process")
-
-    async def _keep_sending(self, epoch: int, renewing: asyncio.Task[None]) -> None:
-        failures, down_for = 0, 0.0
-        while not self._stopping.is_set():
-            carrier = self._setup.make(self._links())
-            try:
-                await carrier.open()
-            except Unavailable as error:
-                self.state = "down"
-                wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
-                log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=wait)
-                failures, down_for = failures + 1, down_for + wait
-                if down_for >= FAILOVER_SECONDS and self._setup.onward:
-                    await self._store.write(parcels.move, self._setup.name, dict(self._setup.onward))
-                await self._pause(wait)
-                if renewing.done():
-                    renewing.result()
-                continue
-            failures, down_for, self.state, self.carrier = 0, 0.0, "up", carrier
-            await self._send_over(carrier, epoch, renewing)
-
-    async def _send_over(self, carrier: Carrier, epoch: int, renewing: asyncio.Task[None]) -> None:
-        """Run one holder over an open carrier until it fails, the account is lost, or we are told to stop."""
-        self._failed.clear()
-        seen = await self._store.read(parcels.newest_consent)
-        holder = Holder(
-            self._store,
-            carrier,
-            epoch,
-            seen,
-            self._setup.pace,
-            self._clock,
-            self._zone,
-            self._recent,
-            self.tally,
-        )
-        self._holder = holder
-        running = asyncio.create_task(holder.run())
-        ends = [asyncio.create_task(event.wait()) for event in (self._failed, self._stopping)]
-        try:
-            await asyncio.wait({running, renewing, *ends}, return_when=asyncio.FIRST_COMPLETED)
-            if renewing.done():
-                renewing.result()
-            holder.close_soon()
-            if not self._failed.is_set():
-                await asyncio.wait({running}, timeout=GRACE_SECONDS)
-            await carrier.close()
-            await running
-        finally:
-            self._holder = None
-            holder.drop()
-            for task in (running, *ends):
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, EpochLost):
-                await running
-            await carrier.close()
-
-    def _links(self) -> Links:
-        return Links(
-            answered=self._answered,
-            receive=lambda items: self._receive(self._setup.name, items),
-            failed=self._on_failed,
-            now=self._clock.now,
-        )
-
-    def _answered(self, answers: Sequence[Answer]) -> None:
-        if self._holder is not None:
-            self._holder.answered(answers)
-
-    def _on_failed(self, why: str) -> None:
-        log.warning("carrier.failed", carrier=self._setup.name, why=why)
-        self._failed.set()
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-
-
-# -- one dispatching process -----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """On SQLite a lock file admits one dispatching process, another is Refused; on PostgreSQL accounts decide."""
-    if store.path is None:
-        yield
-        return
-    with Path(f"{store.path}.dispatch.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Refused(
-                "另一个进程正在发送（gateway serve）", "another process is dispatching (gateway serve)"
-            ) from error
-        yield
-
-
-class Dispatcher:
-    """All accounts of this process, and the upkeep that goes with them."""
-
-    def __init__(
-        self,
-        store: Store,
-        setups: Sequence[Setup],
-        *,
-        clock: Clock,
-        zone: ZoneInfo,
-        recent: Recent,
-        receive: Receive,
-    ) -> None:
-        self._store, self._clock = store, clock
-        self._settled_to = 0
-        node = f"{os.uname().nodename}:{os.getpid()}"
-        self.accounts = {
-            setup.name: Account(store, setup, node=node, clock=clock, zone=zone, recent=recent, receive=receive)
-            for setup in setups
-        }
-
-    def look_again(self) -> None:
-        """Parcels were queued or approved in this process; others are noticed by polling."""
-        for account in self.accounts.values():
-            account.look_again()
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Dispatcher]:
-        """Hold the accounts for the length of a `async with`; leaves in order."""
-        with alone(self._store):
-            upkeep = asyncio.create_task(self._upkeep())
-            tasks = [asyncio.create_task(account.run()) for account in self.accounts.values()]
-            try:
-                yield self
-            finally:
-                for account in self.accounts.values():
-                    account.stop()
-                await asyncio.gather(*tasks)
-                upkeep.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await upkeep
-                with contextlib.suppress(*DATABASE_ERRORS):
-                    await self.count()
-
-    async def count(self) -> None:
-        """Have every stale parcel counted; in slices, so that no watermark waits for it."""
-        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
-            continue
-
-    async def _upkeep(self) -> None:
-        while True:
-            try:
-                await self._tidy()
-            except DATABASE_ERRORS as error:
-                log.warning("upkeep.failed", error=type(error).__name__)
-            await asyncio.sleep(UPKEEP_SECONDS)
-
-    async def _tidy(self) -> None:
-        now = self._clock.now()
-        for name in self.accounts:
-            await self._store.write(parcels.expire, name, now)
-        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, after=self._settled_to)
-        self._settled_to = settled.next
-        await self.count()

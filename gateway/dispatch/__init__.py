@@ -1,0 +1,128 @@
+"""Hold an account, pace, submit, record.
+
+Policy
+- One process holds an account whole, behind an epoch. Whoever takes it raises the epoch; each transaction here asks
+  first whether the epoch is still ours, and the links are closed when it is not.
+- The watermark is the promise: it is durable before the texts it covers are handed to the carrier. What may have
+  left and is not recorded (`at_risk`) is at most twice the carrier's capacity in texts, and at most one second's pace
+  ahead of what left. So a killed process leaves at most that many texts `uncertain`, a dropped link what was in flight.
+- Group commit without a timer: one transaction at a time takes the results that wait (at most `RECORD_ROWS`) with
+  the next watermarks, the parcels let go, those tried again and those opened.
+- What is recorded of a text is final for its attempt; trying again is a new parcel, inserted by the transaction that
+  decides it.
+- With each transaction the holder learns the state of its parcels (a stop holds them), the consent given since, and
+  minds the hours: at closing time a parcel is let go until opening, and its watermark lowered to what left.
+- No connection is held while the carrier is waited for, and memory is bounded: two unfinished parcels per priority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from gateway.dispatch.account import Account, Receive, Setup
+from gateway.dispatch.holder import Holder, Tally
+from gateway.dispatch.pace import Bucket, Pace
+from gateway.dispatch.withdrawals import Withdrawals
+from gateway.errors import Refused
+from gateway.store import DATABASE_ERRORS, Store, parcels, receipts
+from gateway.store.receipts import Recent
+from gateway.worktime import Clock
+
+__all__ = ["Account", "Bucket", "Dispatcher", "Holder", "Pace", "Setup", "Tally", "Withdrawals", "alone"]
+
+log = structlog.get_logger()
+
+UPKEEP_SECONDS = 1.0
+SETTLE_AFTER = timedelta(seconds=2)
+"""A parked receipt is tried again once its text's own response has had time to be recorded."""
+
+
+@contextlib.contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """On SQLite a lock file admits one dispatching process, another is Refused; on PostgreSQL accounts decide."""
+    if store.path is None:
+        yield
+        return
+    with Path(f"{store.path}.dispatch.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Refused(
+                "另一个进程正在发送（gateway serve）", "another process is dispatching (gateway serve)"
+            ) from error
+        yield
+
+
+class Dispatcher:
+    """All accounts of this process, and the upkeep that goes with them."""
+
+    def __init__(
+        self,
+        store: Store,
+        setups: Sequence[Setup],
+        *,
+        clock: Clock,
+        zone: ZoneInfo,
+        recent: Recent,
+        receive: Receive,
+    ) -> None:
+        self._store, self._clock = store, clock
+        self._settled_to = 0
+        node = f"{os.uname().nodename}:{os.getpid()}"
+        self.accounts = {
+            setup.name: Account(store, setup, node=node, clock=clock, zone=zone, recent=recent, receive=receive)
+            for setup in setups
+        }
+
+    def look_again(self) -> None:
+        """Parcels were queued or approved in this process; others are noticed by polling."""
+        for account in self.accounts.values():
+            account.look_again()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Dispatcher]:
+        """Hold the accounts for the length of a `async with`; leaves in order."""
+        with alone(self._store):
+            upkeep = asyncio.create_task(self._upkeep())
+            tasks = [asyncio.create_task(account.run()) for account in self.accounts.values()]
+            try:
+                yield self
+            finally:
+                for account in self.accounts.values():
+                    account.stop()
+                await asyncio.gather(*tasks)
+                upkeep.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await upkeep
+                with contextlib.suppress(*DATABASE_ERRORS):
+                    await self.count()
+
+    async def count(self) -> None:
+        """Have every stale parcel counted; in slices, so that no watermark waits for it."""
+        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+            continue
+
+    async def _upkeep(self) -> None:
+        while True:
+            try:
+                await self._tidy()
+            except DATABASE_ERRORS as error:
+                log.warning("upkeep.failed", error=type(error).__name__)
+            await asyncio.sleep(UPKEEP_SECONDS)
+
+    async def _tidy(self) -> None:
+        now = self._clock.now()
+        for name in self.accounts:
+            await self._store.write(parcels.expire, name, now)
+        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, after=self._settled_to)
+        self._settled_to = settled.next
+        await self.count()

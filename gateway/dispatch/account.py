@@ -1,0 +1,206 @@
+"""Keeping an account: take it, recover what a dead holder left, open its carrier, run holders one after another.
+
+Losing the account to a newer epoch, or the carrier, ends a holder and not the account: it is taken and opened again,
+with pauses that grow. A carrier that stays down hands its waiting parcels to the next of their route.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from gateway.carriers import Answer, Carrier, Items, Links
+from gateway.dispatch.holder import BACKOFF_SECONDS, Holder, Tally
+from gateway.dispatch.pace import Pace
+from gateway.errors import Unavailable
+from gateway.store import DATABASE_ERRORS, Store, parcels
+from gateway.store.parcels import EpochLost
+from gateway.store.receipts import Recent
+from gateway.worktime import Clock
+
+log = structlog.get_logger()
+
+HELD_FOR = timedelta(seconds=4)
+RENEW_SECONDS = 1.0
+FAILOVER_SECONDS = 10.0
+GRACE_SECONDS = 5.0
+Receive = Callable[[str, Items], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What an account needs: how to make its carrier, its pace, and where its parcels go while it is down."""
+
+    name: str
+    make: Callable[[Links], Carrier]
+    pace: Pace
+    onward: Mapping[str, str] = field(default_factory=dict)
+    """Route -> the carrier after this one."""
+
+
+class Account:
+    """Takes an account, opens its carrier and runs holders, one after another, until it is stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        setup: Setup,
+        *,
+        node: str,
+        clock: Clock,
+        zone: ZoneInfo,
+        recent: Recent,
+        receive: Receive,
+    ) -> None:
+        self._store, self._setup, self._node = store, setup, node
+        self._clock, self._zone, self._recent, self._receive = clock, zone, recent, receive
+        self._stopping = asyncio.Event()
+        self._failed = asyncio.Event()
+        self._holder: Holder | None = None
+        self.carrier: Carrier | None = None
+        self.tally = Tally()
+        self.state = "waiting"
+        """waiting (somebody else holds it), down, up, stopped."""
+
+    def look_again(self) -> None:
+        """Something was queued for this account."""
+        if self._holder is not None:
+            self._holder.look_again()
+
+    def stop(self) -> None:
+        """Send nothing more; `run` ends when what is in flight is recorded."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until `stop`; losing the account only means waiting for it again."""
+        while not self._stopping.is_set():
+            epoch = await self._take()
+            if epoch is None:
+                await self._pause(RENEW_SECONDS)
+                continue
+            try:
+                await self._hold(epoch)
+            except EpochLost:
+                log.warning("account.lost", carrier=self._setup.name, epoch=epoch)
+            except Exception as error:
+                # One account's trouble is not the others'; what it had in flight is found by the next `recover`.
+                log.exception("account.failed", carrier=self._setup.name, error=type(error).__name__)
+                await self._pause(RENEW_SECONDS)
+            finally:
+                self.state = "waiting"
+        self.state = "stopped"
+
+    async def _take(self) -> int | None:
+        try:
+            return await self._store.write(parcels.take, self._setup.name, self._node, self._clock.now(), HELD_FOR)
+        except DATABASE_ERRORS as error:
+            log.warning("account.take_failed", carrier=self._setup.name, error=type(error).__name__)
+            return None
+
+    async def _hold(self, epoch: int) -> None:
+        name = self._setup.name
+        renewing = asyncio.create_task(self._renew(epoch))
+        try:
+            found = await self._store.write(parcels.recover, name, epoch, self._clock.now())
+            self.tally.recovered_uncertain += sum(parcel.uncertain for parcel in found)
+            for parcel in found:
+                log.warning("parcel.recovered", carrier=name, parcel=parcel.parcel_id, uncertain=parcel.uncertain)
+            await self._keep_sending(epoch, renewing)
+            await self._store.write(parcels.let_account_go, name, epoch, self._clock.now())
+        finally:
+            renewing.cancel()
+            with contextlib.suppress(asyncio.CancelledError, EpochLost):
+                await renewing
+
+    async def _renew(self, epoch: int) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
+            except DATABASE_ERRORS:
+                continue  # while the database is away nobody else can take the account either
+            if not held:
+                raise EpochLost("通道已由另一进程接管", "the account is held by another process")
+
+    async def _keep_sending(self, epoch: int, renewing: asyncio.Task[None]) -> None:
+        failures, down_for = 0, 0.0
+        while not self._stopping.is_set():
+            carrier = self._setup.make(self._links())
+            try:
+                await carrier.open()
+            except Unavailable as error:
+                self.state = "down"
+                wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+                log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=wait)
+                failures, down_for = failures + 1, down_for + wait
+                if down_for >= FAILOVER_SECONDS and self._setup.onward:
+                    await self._store.write(parcels.move, self._setup.name, dict(self._setup.onward))
+                await self._pause(wait)
+                if renewing.done():
+                    renewing.result()
+                continue
+            failures, down_for, self.state, self.carrier = 0, 0.0, "up", carrier
+            await self._send_over(carrier, epoch, renewing)
+
+    async def _send_over(self, carrier: Carrier, epoch: int, renewing: asyncio.Task[None]) -> None:
+        """Run one holder over an open carrier until it fails, the account is lost, or we are told to stop."""
+        self._failed.clear()
+        seen = await self._store.read(parcels.newest_consent)
+        holder = Holder(
+            self._store,
+            carrier,
+            epoch,
+            seen,
+            self._setup.pace,
+            self._clock,
+            self._zone,
+            self._recent,
+            self.tally,
+        )
+        self._holder = holder
+        running = asyncio.create_task(holder.run())
+        ends = [asyncio.create_task(event.wait()) for event in (self._failed, self._stopping)]
+        try:
+            await asyncio.wait({running, renewing, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            if renewing.done():
+                renewing.result()
+            holder.close_soon()
+            if not self._failed.is_set():
+                await asyncio.wait({running}, timeout=GRACE_SECONDS)
+            await carrier.close()
+            await running
+        finally:
+            self._holder = None
+            holder.drop()
+            for task in (running, *ends):
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, EpochLost):
+                await running
+            await carrier.close()
+
+    def _links(self) -> Links:
+        return Links(
+            answered=self._answered,
+            receive=lambda items: self._receive(self._setup.name, items),
+            failed=self._on_failed,
+            now=self._clock.now,
+        )
+
+    def _answered(self, answers: Sequence[Answer]) -> None:
+        if self._holder is not None:
+            self._holder.answered(answers)
+
+    def _on_failed(self, why: str) -> None:
+        log.warning("carrier.failed", carrier=self._setup.name, why=why)
+        self._failed.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
