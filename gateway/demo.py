@@ -332,12 +332,12 @@ def show(outcome: Outcome) -> None:
         talk = Text("\n").join(Text(mark + body, "green" if mark else "") for mark, body in texts)
         console.print(Panel(talk, title=f"{number} 的手机", width=min(78, console.width)))
     table = Table(title="三本账：要发的、库里的、运营商收到的")
-    for heading in ("群发", "要发", "入库", "运营商收到", "送达", "失败", "无回执", "相符"):
+    for heading in ("群发", "要发", "入库", "运营商收到", "送达", "失败", "无回执", "退订未发", "相符"):
         table.add_column(heading, justify="left" if heading == "群发" else "right")
     for line in outcome.lines:
         state = line.states.get
         failed = state("rejected", 0) + state("undelivered", 0)
-        cells = (line.asked, line.stored, line.seen, state("delivered", 0), failed, state("accepted", 0))
+        cells = (line.asked, line.stored, line.seen, state("delivered", 0), failed, state("accepted", 0), state("withheld", 0))
         table.add_row(line.name, *map(str, cells), "是" if line.agrees else "[red]否[/red]")
     console.print(table)
     for check, held in outcome.checks.items():

@@ -191,7 +191,6 @@ class LeftOut(StrEnum):
     NO_NUMBER = "no_number"
     SAME_NUMBER = "same_number"
     NO_ROUTE = "no_route"
-    OUTSIDE_HOURS = "outside_hours"
     MISSING_FIELD = "missing_field"
 
 

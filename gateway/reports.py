@@ -51,7 +51,6 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     LeftOut.OPTED_OUT: ("已退订", "opted out"),
     LeftOut.NO_NUMBER: ("没有手机号码", "has no phone"),
     LeftOut.NO_ROUTE: ("没有通道能到这家运营商", "no account reaches the operator"),
-    LeftOut.OUTSIDE_HOURS: ("不在可发的时段", "outside the hours"),
     LeftOut.MISSING_FIELD: ("缺少要填的内容", "a value is missing"),
     TextState.WAITING: ("还没有发出", "not sent yet"),
     TextState.ACCEPTED: ("已交运营商，没有回执", "with the operator, no receipt"),

@@ -12,7 +12,7 @@ Policy
   decides it.
 - With each transaction the holder learns the state of its parcels (a stop holds them), the consent given since, and
   minds the hours: at closing time a parcel is let go until opening, and its watermark lowered to what left.
-- No connection is held while the carrier is waited for, and memory is bounded: two unfinished parcels per priority.
+- No connection is held while the carrier is waited for, and memory is bounded: two full parcels per priority.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import structlog
 from gateway.carriers import Accepted, Answer, Carrier, Deferred, Rejected, Text
 from gateway.dispatch.pace import Bucket, Pace
 from gateway.dispatch.withdrawals import Withdrawals
-from gateway.model import Outcome, ParcelState, Priority
+from gateway.model import PARCEL_SIZE, Outcome, ParcelState, Priority
 from gateway.store import DATABASE_ERRORS, Store, parcels
 from gateway.store.parcels import Again, EpochLost, OpenParcel, Result, Step, Verdict
 from gateway.store.receipts import Part, Recent
@@ -30,7 +30,7 @@ from gateway.worktime import Clock, Hours
 log = structlog.get_logger()
 
 RECORD_ROWS = 500
-OPEN_PER_PRIORITY = 2
+OPEN_TEXTS = 2 * PARCEL_SIZE
 POLL_SECONDS = 0.2
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
@@ -207,7 +207,8 @@ class Holder:
         self._grant(step, settled)
         if not self._closing:
             self._look_around()
-            step.open = {p: self._hints.after[p] for p in sorted(self._hints.maybe) if self._room_in(p)}
+            rooms = {p: self._room_in(p) for p in sorted(self._hints.maybe)}
+            step.open = {p: (self._hints.after[p], room) for p, room in rooms.items() if room}
         if not (step.results or step.watermarks or step.let_go or step.open or self._flights):
             return None
         return step
@@ -276,9 +277,11 @@ class Holder:
     def _in_turn(self) -> Iterator[Flight]:
         return iter(sorted(self._flights.values(), key=lambda f: f.parcel.priority))
 
-    def _room_in(self, priority: int) -> bool:
-        unsent = (f for f in self._flights.values() if f.parcel.priority == priority and not f.ends and f.unsent)
-        return sum(1 for _ in unsent) < OPEN_PER_PRIORITY
+    def _room_in(self, priority: int) -> int:
+        """Texts of this priority that may be opened now: two full parcels, or many small ones."""
+        mine = (f for f in self._flights.values() if f.parcel.priority == priority and not f.ends)
+        unsent = sum(f.unsent for f in mine)
+        return OPEN_TEXTS - unsent if unsent <= PARCEL_SIZE else 0
 
     def _wants_opening(self) -> bool:
         return not self._closing and any(self._room_in(p) for p in self._hints.maybe)

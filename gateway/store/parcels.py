@@ -14,12 +14,27 @@ Policy (design.md, outbox.md)
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Integer, Row, and_, case, func, insert, literal, or_, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.errors import Unavailable
@@ -41,8 +56,18 @@ MESSAGE_COLUMNS = ("id", "phone", "person_id", "body", "parts", "created_at")
 SUBMISSION_COLUMNS = ("message_id", "attempt", "part", "outcome", "carrier", "carrier_ref", "error", "at")
 
 
+OPENED_AT_ONCE = 32
+"""Parcels of one priority opened by one transaction: single texts have a parcel each."""
+
 CONSENT_MARGIN = 64
 """Transactions that may be writing consent at the same moment."""
+
+
+READY = text("parcel.state = 'ready' AND parcel.holder_epoch IS NULL")
+"""Waiting to be opened. In the partial index's own words: SQLite does not match it to bound values."""
+
+
+STALE = text("parcel.stale")
 
 
 class EpochLost(Unavailable):
@@ -178,8 +203,7 @@ def open_next(db: Connection, carrier: str, epoch: int, priority: int, after: in
     ready = and_(
         parcel.c.carrier == carrier,
         parcel.c.priority == priority,
-        parcel.c.state == ParcelState.READY,
-        parcel.c.holder_epoch.is_(None),
+        READY,
         or_(parcel.c.not_before.is_(None), parcel.c.not_before <= now),
     )
     query = select(parcel).where(ready).order_by(parcel.c.broadcast_id, parcel.c.id).limit(1)
@@ -245,8 +269,8 @@ class Step:
     let_go: dict[int, tuple[ParcelState | None, datetime | None]] = field(default_factory=dict)
     """Parcel id -> (its new state, or None to leave it to whoever stopped it, and its next time)."""
     again: list[Again] = field(default_factory=list)
-    open: dict[int, int] = field(default_factory=dict)
-    """Priority -> the broadcast last served, for each parcel wanted."""
+    open: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Priority -> (the broadcast last served, texts wanted), where parcels are wanted."""
     consent_seen: int = 0
 
 
@@ -286,13 +310,11 @@ def record(
     if unsure:
         step = _not_yet_written(db, name, epoch, step, watched)
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(name, step.results, now)), ignore=True)
-    for parcel_id, mark in step.watermarks.items():
-        db.execute(update(parcel).where(parcel.c.id == parcel_id).values(watermark=mark))
+    _raise_watermarks(db, step.watermarks)
     mark_stale(db, {home_parcel(result.key) for _, _, result in step.results})
     for again in step.again:
         _again(db, again, now)
-    for parcel_id, (state, not_before) in step.let_go.items():
-        _let_go(db, parcel_id, state, not_before)
+    _let_go(db, step.let_go)
     opened = _open_wanted(db, name, epoch, step.open, now)
     return Verdict(_states(db, watched), opened, _consent_since(db, step.consent_seen))
 
@@ -314,21 +336,37 @@ def _rows(carrier: str, results: Iterable[tuple[int, int, Result]], now: datetim
             yield (result.key, attempt, part, result.outcome.value, carrier, ref, result.error, now)
 
 
-def _let_go(db: Connection, parcel_id: int, state: ParcelState | None, not_before: datetime | None) -> None:
-    values: dict[str, Any] = {"holder_epoch": None}
-    if state is not None:
-        values["state"] = state
-    if not_before is not None:
-        values["not_before"] = not_before
-    db.execute(update(parcel).where(parcel.c.id == parcel_id).values(**values))
+def _raise_watermarks(db: Connection, marks: dict[int, int]) -> None:
+    if marks:
+        change = update(parcel).where(parcel.c.id == bindparam("key")).values(watermark=bindparam("mark"))
+        db.execute(change, [{"key": key, "mark": mark} for key, mark in marks.items()])
 
 
-def _open_wanted(db: Connection, name: str, epoch: int, wanted: dict[int, int], now: datetime) -> list[OpenParcel]:
+def _let_go(db: Connection, parcels: Mapping[int, tuple[ParcelState | None, datetime | None]]) -> None:
+    """Parcels that end alike in one statement each: many single texts do."""
+    alike: dict[tuple[ParcelState | None, datetime | None], list[int]] = defaultdict(list)
+    for key, end in parcels.items():
+        alike[end].append(key)
+    for (state, not_before), keys in alike.items():
+        values: dict[str, Any] = {"holder_epoch": None}
+        if state is not None:
+            values["state"] = state
+        if not_before is not None:
+            values["not_before"] = not_before
+        db.execute(update(parcel).where(parcel.c.id.in_(keys)).values(**values))
+
+
+def _open_wanted(
+    db: Connection, name: str, epoch: int, wanted: dict[int, tuple[int, int]], now: datetime
+) -> list[OpenParcel]:
     opened = []
-    for priority, after in wanted.items():
-        found = open_next(db, name, epoch, priority, after, now)
-        if found is not None:
+    for priority, (after, room) in wanted.items():
+        for _ in range(OPENED_AT_ONCE):
+            found = open_next(db, name, epoch, priority, after, now) if room > 0 else None
+            if found is None:
+                break
             opened.append(found)
+            after, room = found.broadcast_id, room - (found.n - found.watermark)
     return opened
 
 
@@ -448,8 +486,7 @@ def expire(db: Connection, carrier: str, now: datetime, limit: int = 100) -> int
     """End ready parcels whose time is over; their unsent texts are `expired`. Answers how many parcels."""
     over = and_(
         parcel.c.carrier == carrier,
-        parcel.c.state == ParcelState.READY,
-        parcel.c.holder_epoch.is_(None),
+        READY,
         parcel.c.expires_at <= now,
     )
     rows = db.execute(select(parcel).where(over).limit(limit)).all()
@@ -493,8 +530,7 @@ def has_ready(db: Connection, carrier: str, now: datetime) -> bool:
     """Whether any parcel waits to be opened now."""
     ready = and_(
         parcel.c.carrier == carrier,
-        parcel.c.state == ParcelState.READY,
-        parcel.c.holder_epoch.is_(None),
+        READY,
         or_(parcel.c.not_before.is_(None), parcel.c.not_before <= now),
     )
     return db.execute(select(parcel.c.id).where(ready).limit(1)).one_or_none() is not None
@@ -517,7 +553,7 @@ RECOUNTED_AT_ONCE = 40
 
 def recount(db: Connection, limit: int = RECOUNTED_AT_ONCE) -> int:
     """Count up to `limit` stale parcels anew; answers how many were stale."""
-    chosen = select(parcel.c.id).where(parcel.c.stale).order_by(parcel.c.id).limit(limit)
+    chosen = select(parcel.c.id).where(STALE).order_by(parcel.c.id).limit(limit)
     ids = db.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
     if not ids:
         return 0

@@ -206,15 +206,6 @@ standing_approval = Table(
     Column("revoked_at", Instant),
 )
 
-saved_audience = Table(
-    "saved_audience",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("rule", JSON, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("at", Instant, nullable=False),
-)
-
 account = Table(
     "account",
     metadata,

@@ -196,7 +196,7 @@ async def test_one_transaction_records_and_grants_and_lets_go_and_opens(store: S
     step = Step(
         outcomes(first, Outcome.ACCEPTED, 0, 2) + outcomes(first, Outcome.REJECTED, 2, 3),
         let_go={first.id: (ParcelState.DONE, None)},
-        open={Priority.EMERGENCY: 0, Priority.BULK: 1},
+        open={Priority.EMERGENCY: (0, 1), Priority.BULK: (1, 1)},
     )
     verdict = await record(store, epoch, step, first.id)
     assert [each.id for each in verdict.opened] == [second]
@@ -253,7 +253,7 @@ async def test_a_step_whose_commit_went_through_unnoticed_is_not_done_twice(stor
         outcomes(first, Outcome.ACCEPTED, 0, 3) + outcomes(first, Outcome.DEFERRED, 3, 4),
         let_go={first.id: (ParcelState.DONE, None)},
         again=[Again(first.id, 2, (first.texts[3][0],), SOON)],
-        open={Priority.BULK: 1},
+        open={Priority.BULK: (1, 1)},
     )
     once = await record(store, epoch, step, first.id)
     twice = await record(store, epoch, step, first.id, unsure=True)

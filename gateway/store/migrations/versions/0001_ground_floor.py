@@ -311,14 +311,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roster_import")),
     )
     op.create_table(
-        "saved_audience",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("rule", sa.JSON(), nullable=False),
-        sa.Column("by", sa.Text(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_saved_audience")),
-    )
-    op.create_table(
         "schedule",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("paused", sa.Boolean(), nullable=False),
