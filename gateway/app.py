@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,7 @@ from gateway.config import Config
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.errors import Invalid, Problem, Refused
 from gateway.inbox import Inbox
-from gateway.officials import Officials
+from gateway.officials import SYSTEM, Officials
 from gateway.outbox import Outbox
 from gateway.reports import Reports
 from gateway.roster import Roster
@@ -39,6 +39,8 @@ from gateway.worktime import Calendar, Clock, SystemClock
 log = structlog.get_logger()
 
 CLOCK_PAUSE_SECONDS = 5.0
+LISTS_SECONDS = 60.0
+SWEEP_SECONDS = 24 * 3600.0
 
 
 class Gateway:
@@ -97,6 +99,31 @@ class Gateway:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+    @contextlib.asynccontextmanager
+    async def keeping_house(self) -> AsyncIterator[None]:
+        """Lists of those left behind go to the clerks when due, and what was kept long enough is masked."""
+        tasks = [
+            asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),
+            asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self._sweep)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _now_and_then(self, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            try:
+                await act()
+            except Exception as error:
+                log.exception("housekeeping.failed", error=type(error).__name__)
+            await asyncio.sleep(seconds)
+
+    async def _sweep(self) -> None:
+        await self.roster.sweep(by=SYSTEM)
 
     async def audit_verify(self) -> tuple[int, list[audit.Flaw]]:
         """The number of audit rows and every place where their chain does not hold."""

@@ -209,6 +209,13 @@ class Broadcasts:
         if missing:
             raise Refused(f"还缺：{'、'.join(missing)}", f"missing: {', '.join(missing)}")
 
+    def _check_villages(self, audience: Audience) -> None:
+        """A misspelt village would quietly choose nobody."""
+        known = [area.name for area in self._config.areas]
+        if unknown := [village for village in audience.villages if village not in known]:
+            names, places = "、".join(unknown), "、".join(known)
+            raise Refused(f"没有这个村：{names}；有：{places}", f"no such village: {names}; there are: {places}")
+
     # -- compose -----------------------------------------------------------------------------------------------
 
     async def compose(
@@ -379,6 +386,8 @@ class Broadcasts:
             raise Conflict(
                 "内容、名单或时间在预览之后变过，请重新预览", "text, people or time changed since the preview"
             )
+        if row.texts == 0:
+            raise Refused("没有一个人可发", "there is nobody to send it to")
         self._check_times(row)
         now = self._clock.now()
         self._move(db, row.id, BroadcastState.APPROVED, approver=by.login, approved_at=now)

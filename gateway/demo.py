@@ -337,7 +337,15 @@ def show(outcome: Outcome) -> None:
     for line in outcome.lines:
         state = line.states.get
         failed = state("rejected", 0) + state("undelivered", 0)
-        cells = (line.asked, line.stored, line.seen, state("delivered", 0), failed, state("accepted", 0), state("withheld", 0))
+        cells = (
+            line.asked,
+            line.stored,
+            line.seen,
+            state("delivered", 0),
+            failed,
+            state("accepted", 0),
+            state("withheld", 0),
+        )
         table.add_row(line.name, *map(str, cells), "是" if line.agrees else "[red]否[/red]")
     console.print(table)
     for check, held in outcome.checks.items():

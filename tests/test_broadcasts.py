@@ -357,6 +357,7 @@ async def test_another_digest_or_what_is_not_composed_is_refused(office: Office)
 
 
 async def test_a_time_without_an_open_hour_is_refused(office: Office) -> None:
+    await office.enrol(*some(2))
     office.clock.advance(9.5 * 3600)  # 21:30, closed until 08:00
     closed = await office.compose(expires_at=NOON + timedelta(hours=19))
     with pytest.raises(Refused, match="no open hour"):

@@ -20,12 +20,9 @@ from gateway.carriers import Received
 from gateway.cli.language import t
 from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
-from gateway.store import DATABASE_ERRORS
 from gateway.web.hooks import hooks, listening
 
 log = structlog.get_logger()
-
-REPORTS_SECONDS = 60.0
 
 
 async def serve(directory: Path, parts: Collection[str], *, chosen: bool) -> None:
@@ -53,31 +50,10 @@ async def _start(part: str, gateway: Gateway, running: contextlib.AsyncExitStack
         say(t(f"发送：账号 {accounts}", f"dispatch: accounts {accounts}"))
     elif part == "schedule":
         await running.enter_async_context(gateway.schedules.running())
-        await running.enter_async_context(_telling_clerks(gateway))
+        await running.enter_async_context(gateway.keeping_house())
         say(t(f"定时：{len(gateway.config.schedules)} 项", f"schedule: {len(gateway.config.schedules)} schedules"))
     else:
         await running.enter_async_context(_web(gateway, chosen=chosen))
-
-
-@contextlib.asynccontextmanager
-async def _telling_clerks(gateway: Gateway) -> AsyncIterator[None]:
-    """Lists of those left behind go to the clerks when they are due."""
-    task = asyncio.create_task(_tell_clerks(gateway))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _tell_clerks(gateway: Gateway) -> None:
-    while True:
-        try:
-            await gateway.reports.run_due()
-        except DATABASE_ERRORS as error:
-            log.warning("reports.database", error=type(error).__name__)
-        await asyncio.sleep(REPORTS_SECONDS)
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,15 @@
 """Three ledgers compared: what was asked, what the database says, what the operator saw.
 
 A finding is a sentence; a run without any is one in which
-- every text that was asked for is stored once, and what was acknowledged as composed was never composed anew;
+- every text that was asked for is stored once, word for word, and whoever gets none is left out once with the reason;
+  of what was composed and thrown away nothing is left: no parcel, no text, nobody left out, no total that differs;
+- what was acknowledged as composed was never composed anew, and what was approved is what was sent;
+- every verb is in the audit trail once, and the trail is whole;
 - every text has a final state, and every attempt one outcome;
 - what the operator accepted is `accepted` or `uncertain` here, what is `accepted` here the operator has (nothing lost);
 - the operator has no attempt twice, and a second attempt only where the first is recorded as deferred, or as uncertain
   in a category that sends again (nothing sent twice without a decision);
-- all that the operator reported of accepted texts is stored with the right text;
+- all that the operator reported of accepted texts is stored with the right text, and of uncertain ones nothing else;
 - the run ended, and each recovery marked at most `at_risk` texts uncertain.
 """
 
@@ -16,15 +19,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from gateway.carriers import Accepted, Deferred, Rejected, Text
 from gateway.carriers.simulator import Operator
-from gateway.model import POSITION_BITS, Fact, Outcome, ReceiptState, TextState, text_state
-from gateway.store import open_store, parcels
-from gateway.store.tables import message, parcel, receipt, submission
-from tests.kill.plan import Plan, resends, texts_of
+from gateway.model import BroadcastState, Fact, Outcome, ParcelState, ReceiptState, TextState, home_parcel, text_state
+from gateway.store import broadcasts as rows
+from gateway.store import open_store
+from gateway.store.audit import verify
+from gateway.store.tables import audit, broadcast, left_out, message, parcel, receipt, submission
+from tests.kill.plan import Asked, Plan, drafted_as, expected, resends
 from tests.kill.run import Told
 
 Attempt = tuple[int, int]
@@ -35,13 +41,20 @@ Attempt = tuple[int, int]
 class Stored:
     """What the database says."""
 
-    texts: dict[int, tuple[int, str, int]] = field(default_factory=dict)
-    """Message id -> (broadcast, number, parts)."""
+    broadcasts: dict[int, Any] = field(default_factory=dict)
+    """Broadcast, as the plan counts them -> its row."""
+    digests: dict[int, str] = field(default_factory=dict)
+    """Broadcast -> the digest of its texts as they are now."""
+    left_out: dict[int, Counter[tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(Counter))
+    astray: list[str] = field(default_factory=list)
+    """What belongs to nothing, or is not as it should be in itself."""
+    verbs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(verb, object) of the audit trail."""
+    texts: dict[int, tuple[int, Asked]] = field(default_factory=dict)
+    """Message id -> (broadcast, text)."""
     outcomes: dict[Attempt, dict[int, set[Outcome]]] = field(default_factory=lambda: defaultdict(dict))
     """Attempt -> part -> what was recorded of it."""
     receipts: dict[Attempt, set[tuple[int, ReceiptState]]] = field(default_factory=lambda: defaultdict(set))
-    by_number: set[Attempt] = field(default_factory=set)
-    """Attempts with a receipt that was matched by number."""
 
     def facts(self) -> dict[int, list[Fact]]:
         """Message id -> all that is known of it."""
@@ -89,16 +102,17 @@ async def check(plan: Plan, url: str, folder: Path, told: Told) -> Report:
     seen = read_seen(folder / "ledger")
     report = Report(told=told)
     facts = stored.facts()
-    states = {key: text_state(stored.texts[key][2], its) for key, its in facts.items()}
+    states = {key: text_state(stored.texts[key][1].parts, its) for key, its in facts.items()}
     report.states.update(states.values())
     report.uncertain = sum(stored.outcome(attempt) is Outcome.UNCERTAIN for attempt in stored.outcomes)
     report.sent_twice = sum(count > 1 for count in Counter(key for key, _ in seen).values())
     for findings in (
-        _asked(plan, stored, told),
+        _asked(plan, stored),
+        _composed(plan, stored, told),
         _states(states, stored),
         _lost(stored, seen),
         _twice(stored, seen),
-        _reported(plan, stored),
+        _reported(plan, stored, seen),
         _ends(plan, told),
     ):
         report.findings.extend(findings)
@@ -111,16 +125,45 @@ async def check(plan: Plan, url: str, folder: Path, told: Told) -> Report:
 def read_stored(db: Connection) -> Stored:
     """All of it; a run is small."""
     stored = Stored()
-    texts = select(message.c.id, parcel.c.broadcast_id, message.c.phone, message.c.parts)
-    for key, *text in db.execute(texts.join(parcel, parcel.c.id == parcels.home_of(message.c.id))):
-        stored.texts[key] = (text[0], text[1], text[2])
+    _read_broadcasts(db, stored)
+    _read_texts(db, stored)
     for row in db.execute(select(submission)):
         stored.outcomes[row.message_id, row.attempt].setdefault(row.part, set()).add(Outcome(row.outcome))
     for row in db.execute(select(receipt)):
         stored.receipts[row.message_id, row.attempt].add((row.part, ReceiptState(row.state)))
-        if row.matched == "number":
-            stored.by_number.add((row.message_id, row.attempt))
     return stored
+
+
+def _read_broadcasts(db: Connection, stored: Stored) -> None:
+    numbers = {}
+    for row in db.execute(select(broadcast)):
+        number = numbers[row.id] = int(row.idempotency_key.removeprefix(drafted_as("")))
+        stored.broadcasts[number] = row
+        stored.digests[number] = rows.digest(db, row.id)
+    for row in db.execute(select(left_out)):
+        stored.left_out[numbers[row.broadcast_id]][row.name, row.phone, row.reason] += 1
+    for row in db.execute(select(audit)):
+        stored.verbs[row.verb, row.object] += 1
+    stored.astray += [f"the audit trail does not hold: {flaw}" for flaw in verify(db)[1]]
+
+
+def _read_texts(db: Connection, stored: Stored) -> None:
+    numbers = {row.id: number for number, row in stored.broadcasts.items()}
+    homes = {row.id: row for row in db.execute(select(parcel).where(parcel.c.members.is_(None)))}
+    found = Counter[int]()
+    for row in db.execute(select(message)):
+        home = homes.get(home_parcel(row.id))
+        if home is None or home.broadcast_id not in numbers:
+            stored.astray.append(f"text {row.id} is in no broadcast's parcel")
+            continue
+        found[home.id] += 1
+        text = Asked(row.phone, home.body if row.body is None else row.body, row.parts)
+        stored.texts[row.id] = (numbers[home.broadcast_id], text)
+    stored.astray += [
+        f"parcel {one.id} of {one.n} has {found[one.id]}" for one in homes.values() if one.n != found[one.id]
+    ]
+    ends = select(parcel.c.id, parcel.c.state).where(parcel.c.state != ParcelState.DONE)
+    stored.astray += [f"parcel {row.id} is {row.state}" for row in db.execute(ends)]
 
 
 def read_seen(ledger: Path) -> dict[Attempt, list[str]]:
@@ -135,20 +178,39 @@ def read_seen(ledger: Path) -> dict[Attempt, list[str]]:
 # -- comparing -------------------------------------------------------------------------------------------------
 
 
-def _asked(plan: Plan, stored: Stored, told: Told) -> Iterator[str]:
-    asked = Counter(
-        (broadcast, text.phone, text.parts)
-        for broadcast in range(1, plan.broadcasts + 1)
-        for text in texts_of(plan, broadcast)
-    )
-    found = Counter(stored.texts.values())
-    yield from (f"asked for and not stored: broadcast {text[0]}" for text in (asked - found).elements())
-    yield from (f"stored and not asked for: broadcast {text[0]}" for text in (found - asked).elements())
-    yield from (f"composed anew after it was acknowledged: broadcast {number}" for number in told.changed)
-    first = {broadcast: key >> POSITION_BITS for key, (broadcast, _, _) in sorted(stored.texts.items(), reverse=True)}
-    for broadcast, parcel_id in told.composed.items():
-        if first.get(broadcast) != parcel_id:
-            yield f"acknowledged and then gone: broadcast {broadcast}"
+def _asked(plan: Plan, stored: Stored) -> Iterator[str]:
+    found: dict[int, Counter[Asked]] = defaultdict(Counter)
+    for number, text in stored.texts.values():
+        found[number][text] += 1
+    for number in range(1, plan.broadcasts + 1):
+        asked = expected(plan, number)
+        yield from _differ(f"broadcast {number}: text", asked.texts, found[number])
+        yield from _differ(f"broadcast {number}: person left out", asked.left_out, stored.left_out[number])
+
+
+def _differ(what: str, asked: Counter[Any], found: Counter[Any]) -> Iterator[str]:
+    if missing := (asked - found).total():
+        yield f"{what} asked for and not stored, {missing} times"
+    if more := (found - asked).total():
+        yield f"{what} stored and not asked for, {more} times"
+
+
+def _composed(plan: Plan, stored: Stored, told: Told) -> Iterator[str]:
+    yield from stored.astray
+    yield from (f"acknowledged twice and not as the same: broadcast {number}" for number in told.changed)
+    if set(stored.broadcasts) != set(range(1, plan.broadcasts + 1)):
+        yield f"broadcasts {sorted(stored.broadcasts)}"
+    for number, row in stored.broadcasts.items():
+        asked = expected(plan, number)
+        if row.state != BroadcastState.APPROVED:
+            yield f"broadcast {number} is {row.state}"
+        if (row.people, row.texts, row.parts) != (asked.people, asked.texts.total(), asked.parts):
+            yield f"broadcast {number} says {row.people} people, {row.texts} texts, {row.parts} parts"
+        if not stored.digests[number] == row.digest == told.composed.get(number, (0, ""))[1]:
+            yield f"what was acknowledged, approved and sent differs: broadcast {number}"
+        for verb in ("draft", "composed", "approve"):
+            if (count := stored.verbs[verb, f"broadcast {row.id}"]) != 1:
+                yield f"{verb} {count} times in the audit trail: broadcast {number}"
 
 
 def _states(states: dict[int, TextState], stored: Stored) -> Iterator[str]:
@@ -156,7 +218,7 @@ def _states(states: dict[int, TextState], stored: Stored) -> Iterator[str]:
     yield from (f"lost: text {key} is {state}" for key, state in states.items() if state not in ends)
     for (key, attempt), parts in stored.outcomes.items():
         whats = {what for outcomes in parts.values() for what in outcomes}
-        if len(whats) != 1 or set(parts) != set(range(1, stored.texts[key][2] + 1)):
+        if len(whats) != 1 or set(parts) != set(range(1, stored.texts[key][1].parts + 1)):
             yield f"text {key}, attempt {attempt} is recorded as {sorted(whats)} of parts {sorted(parts)}"
 
 
@@ -170,7 +232,7 @@ def _lost(stored: Stored, seen: dict[Attempt, list[str]]) -> Iterator[str]:
             continue
         if stored.outcome(attempt) not in (Outcome.ACCEPTED, Outcome.UNCERTAIN):
             yield f"sent and recorded as {stored.outcome(attempt)}: {attempt}"
-        if {stored.texts[attempt[0]][1]} != set(phones):
+        if {stored.texts[attempt[0]][1].phone} != set(phones):
             yield f"sent to another number: {attempt}"
 
 
@@ -187,22 +249,25 @@ def _twice(stored: Stored, seen: dict[Attempt, list[str]]) -> Iterator[str]:
             yield f"tried again without a decision: {(key, attempt)} after {before}"
 
 
-def _reported(plan: Plan, stored: Stored) -> Iterator[str]:
+def _reported(plan: Plan, stored: Stored, seen: dict[Attempt, list[str]]) -> Iterator[str]:
     """The operator's answers and reports follow from its seed: ask it again what they were."""
     operator = Operator(plan.operator())
     for (key, attempt), parts in stored.outcomes.items():
-        text = Text(key, attempt, stored.texts[key][1], "", len(parts))
-        expected, reports = _expected(operator, text)
+        text = Text(key, attempt, stored.texts[key][1].phone, "", len(parts))
+        answered, reports = _answered(operator, text)
+        told = stored.receipts.get((key, attempt), set())
         outcome = stored.outcome((key, attempt))
         if outcome is Outcome.UNCERTAIN:
+            if not told <= (reports if (key, attempt) in seen else set()):
+                yield f"never reported and stored: {sorted(told)} of {(key, attempt)}"
             continue
-        if outcome is not expected:
-            yield f"answered {expected} and recorded {outcome}: {(key, attempt)}"
-        if stored.receipts.get((key, attempt), set()) != reports:
-            yield f"reported {sorted(reports)} and stored {sorted(stored.receipts.get((key, attempt), set()))}"
+        if outcome is not answered:
+            yield f"answered {answered} and recorded {outcome}: {(key, attempt)}"
+        if told != reports:
+            yield f"reported {sorted(reports)} and stored {sorted(told)} of {(key, attempt)}"
 
 
-def _expected(operator: Operator, text: Text) -> tuple[Outcome, set[tuple[int, ReceiptState]]]:
+def _answered(operator: Operator, text: Text) -> tuple[Outcome, set[tuple[int, ReceiptState]]]:
     fate = operator.fate(text)
     answer = operator.take(text, fate)
     if isinstance(answer, Deferred):

@@ -1,7 +1,8 @@
 """One run: an operator in its own process, a worker that is killed again and again, and what was said meanwhile.
 
-Moments are chosen by seed: what the worker is to be at (composing, sending, recovering, trying again), how often it
-must have said so before, and how many milliseconds later it is killed with SIGKILL. The operator lives through it all.
+Moments are chosen by seed: what the worker is to be at (composing, approving, sending, recovering, trying again), how
+often it must have said so before, and how many milliseconds later it is killed with SIGKILL. The operator lives through
+it all.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from tests.kill.plan import Plan
+from tests.kill.site import ahead_of_noon, prepare
 
-MOMENTS = {"composing": 6, "sending": 12, "recovering": 1, "retrying": 4, "deciding": 2}
+MOMENTS = {"composing": 9, "approving": 1, "sending": 12, "recovering": 1, "retrying": 4, "deciding": 2}
 """What to wait for -> how often at most it is said before the kill."""
 AT = {
+    "approving": "approving",
     "recovering": "recovering",
     "recovered": "recovering",
     "sending": "dispatching",
@@ -35,10 +38,10 @@ DELAY_SECONDS = 0.04
 class Told:
     """What the worker said in all its lives."""
 
-    composed: dict[int, int] = field(default_factory=dict)
-    """Broadcast -> its first parcel, of every one that was acknowledged as composed."""
+    composed: dict[int, tuple[int, str]] = field(default_factory=dict)
+    """Broadcast -> its id and digest, of every one that was acknowledged as composed."""
     changed: list[int] = field(default_factory=list)
-    """Broadcasts acknowledged twice with different parcels."""
+    """Broadcasts acknowledged twice and not as the same."""
     recovered: list[int] = field(default_factory=list)
     """Texts found uncertain, per recovery."""
     kills: int = 0
@@ -50,8 +53,8 @@ class Told:
         """Take down one line; answers its first word."""
         word, *rest = line.split()
         if word == "composed":
-            broadcast, first = map(int, rest)
-            if self.composed.setdefault(broadcast, first) != first:
+            broadcast, same = int(rest[0]), (int(rest[1]), rest[2])
+            if self.composed.setdefault(broadcast, same) != same:
                 self.changed.append(broadcast)
         elif word == "recovered":
             self.recovered.append(int(rest[0]))
@@ -96,7 +99,7 @@ class Worker:
             return None
         word = self._told.hear(line.decode())
         self._at = AT.get(word, self._at)
-        self._composing = word == "composing" or (self._composing and word != "composed")
+        self._composing = word == "composing" or (self._composing and word != "approved")
         return word
 
     async def hear_until(self, moment: str, times: int) -> None:
@@ -138,18 +141,12 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def life(plan: Plan, url: str, address: str, log: Path, told: Told) -> AsyncIterator[Worker]:
-    """A worker over this database, speaking to this operator; its log is appended to `log`. Outlives no `with`."""
+async def life(options: Sequence[str], log: Path, told: Told) -> AsyncIterator[Worker]:
+    """A worker started with these options; its log is appended to `log`. Outlives no `with`."""
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *(
-                "-m",
-                "tests.kill.worker",
-                f"--store={url}",
-                f"--operator={address}",
-                f"--plan={json.dumps(asdict(plan))}",
-            ),
+            *("-m", "tests.kill.worker", *options),
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )
@@ -164,13 +161,21 @@ async def life(plan: Plan, url: str, address: str, log: Path, told: Told) -> Asy
 async def kill_again_and_again(plan: Plan, url: str, folder: Path) -> Told:
     """`plan.kills` lives cut short, then one that may finish; the operator's ledger is `folder`/ledger."""
     dice, told, log = random.Random(plan.seed), Told(), folder / "worker.log"
+    site, ahead = folder / "site", ahead_of_noon()
+    await prepare(plan, url, site, ahead)
+    async with operator(plan, folder / "ledger") as address:
+        given = {"store": url, "site": site, "ahead": ahead, "operator": address, "plan": json.dumps(asdict(plan))}
+        options = [f"--{name}={value}" for name, value in given.items()]
+        for moment in _moments(plan, dice):
+            async with life(options, log, told) as worker:
+                await worker.live_until(moment, dice, plan.life_seconds)
+        async with life(options, log, told) as worker:
+            await worker.end(plan.end_seconds)
+    return told
+
+
+def _moments(plan: Plan, dice: random.Random) -> list[str]:
     often = [*MOMENTS, "sending"]
     moments = [often[at % len(often)] for at in range(plan.kills)]
     dice.shuffle(moments)
-    async with operator(plan, folder / "ledger") as address:
-        for moment in moments:
-            async with life(plan, url, address, log, told) as worker:
-                await worker.live_until(moment, dice, plan.life_seconds)
-        async with life(plan, url, address, log, told) as worker:
-            await worker.end(plan.end_seconds)
-    return told
+    return moments

@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -75,9 +76,7 @@ def one_round(plan: Plan, kind: str, url: str) -> Report:
         (folder / "findings").write_text("\n".join(report.findings) + "\n", "utf-8")
         print(f"kept: {folder}", flush=True)
     else:
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
     return report
 
 

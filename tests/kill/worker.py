@@ -1,11 +1,12 @@
 """The gateway's side of a run: a process that may die at any moment and is started again until all is done.
 
-    python -m tests.kill.worker --store URL --operator HOST:PORT --plan JSON
+    python -m tests.kill.worker --store URL --site DIRECTORY --ahead SECONDS --operator HOST:PORT --plan JSON
 
-It composes the broadcasts one after another, dispatches beside that, stores receipts, and says on standard output what
-it is at, so that whoever kills it can choose a moment. Two transactions are made to last a little longer before they
-commit, since otherwise hardly a kill would hit them. `--plan` with `broken` leaves one promise unkept, on purpose: a
-checker that then finds nothing is worth nothing.
+It is the product on a site of its own: the broadcasts are drafted, composed and approved one after another, and sent
+beside that. It says on standard output what it is at, so that whoever kills it can choose a moment. Rare transactions
+are made to last a little longer before they commit, since otherwise hardly a kill would hit them, and slices and
+parcels are small, for the same reason. `--plan` with `broken` leaves one promise unkept, on purpose: a checker that
+then finds nothing is worth nothing.
 """
 
 from __future__ import annotations
@@ -18,26 +19,28 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection, delete, func, select, update
 
-from gateway.carriers import Items, Links, Receipt, Text, simulator
-from gateway.dispatch import Dispatcher, Setup
-from gateway.model import ParcelState
-from gateway.store import Store, open_store, parcels, receipts
-from gateway.store.receipts import Recent, Told
-from gateway.store.tables import message, parcel, receipt
-from gateway.worktime import SystemClock
-from tests.kill.plan import BACKLOG, CARRIER, SLICE_PAUSE, Plan, envelope, texts_of
+from gateway import broadcasts, outbox
+from gateway.app import Gateway
+from gateway.broadcasts import Draft
+from gateway.carriers import Text, simulator
+from gateway.config import Audience
+from gateway.model import BroadcastState, ParcelState
+from gateway.officials import Official
+from gateway.store import Store, parcels
+from gateway.store import broadcasts as rows
+from gateway.store.tables import left_out, parcel, receipt
+from tests.kill.plan import BACKLOG, CARRIER, Plan, drafted_as, notice, villages
+from tests.kill.site import APPROVER, AUTHOR, opened
 
 DWELL_SECONDS = 0.02
 QUIET_SECONDS = 3.5
 """How long nothing more may come in before a run is over: late receipts, and those settled by number."""
-
-clock = SystemClock()
 
 
 def say(*words: object) -> None:
@@ -45,74 +48,45 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(str(word) for word in words) + "\n").encode())
 
 
-# -- composing -------------------------------------------------------------------------------------------------
+# -- asking for texts ------------------------------------------------------------------------------------------
 
 
-async def compose(store: Store, plan: Plan, broadcast: int) -> bool:
-    """Queue one broadcast whole; False when that was done before. What a dead process left half is deleted first."""
-    if not await store.write(_begin, broadcast):
+def draft(broadcast: int) -> Draft:
+    """The same again in every life."""
+    template, values = notice(broadcast)
+    return Draft(
+        template=template, fields=values, audience=Audience(villages=villages(broadcast)), key=drafted_as(broadcast)
+    )
+
+
+async def issue(gateway: Gateway, broadcast: int, author: Official, approver: Official) -> bool:
+    """Draft, compose and approve one broadcast, from wherever a dead process left it; False when it is approved."""
+    verbs = gateway.broadcasts
+    broadcast_id = await verbs.draft(draft(broadcast), by=author)
+    seen = await verbs.preview(broadcast_id)
+    if seen.state == BroadcastState.APPROVED:
         return False
-    texts = texts_of(plan, broadcast)
-    for start in range(0, len(texts), plan.slice):
+    if seen.state != BroadcastState.COMPOSED:
         say("composing", broadcast)
-        await store.write(parcels.queue, envelope(broadcast), texts[start : start + plan.slice], clock.now())
-        await asyncio.sleep(SLICE_PAUSE.total_seconds())
-    first = await store.write(_release, broadcast)
-    say("composed", broadcast, first)
+        seen = await verbs.compose(broadcast_id, by=author, progress=lambda _: say("composing", broadcast))
+    assert seen.digest is not None
+    say("composed", broadcast, broadcast_id, seen.digest)
+    await verbs.approve(broadcast_id, by=approver, digest=seen.digest)
+    say("approved", broadcast)
     return True
 
 
-def _begin(db: Connection, broadcast: int) -> bool:
-    own = parcel.c.broadcast_id == broadcast
-    found = db.execute(select(parcel.c.id, parcel.c.state).where(own)).all()
-    if any(row.state != ParcelState.HELD for row in found):
-        return False
-    for row in found:
-        db.execute(delete(message).where(parcels.home_of(message.c.id) == row.id))
-    db.execute(delete(parcel).where(own))
-    return True
-
-
-def _release(db: Connection, broadcast: int) -> int:
-    own = parcel.c.broadcast_id == broadcast
-    db.execute(update(parcel).where(own).values(state=ParcelState.READY))
-    return int(db.execute(select(func.min(parcel.c.id)).where(own)).scalar_one())
-
-
-async def compose_all(store: Store, plan: Plan, dispatcher: Dispatcher) -> None:
+async def issue_all(gateway: Gateway, plan: Plan) -> None:
     """One broadcast after another, while few parcels wait."""
+    author, approver = [await gateway.officials.get(login) for login in (AUTHOR, APPROVER)]
     for broadcast in range(1, plan.broadcasts + 1):
-        if await compose(store, plan, broadcast):
-            dispatcher.look_again()
-            while await store.read(_unfinished) > BACKLOG:
+        if await issue(gateway, broadcast, author, approver):
+            while await gateway.store.read(_unfinished) > BACKLOG:
                 await asyncio.sleep(0.02)
 
 
 def _unfinished(db: Connection) -> int:
     return int(db.execute(select(func.count()).where(parcel.c.state == ParcelState.READY)).scalar_one())
-
-
-# -- the carrier and what it reports ---------------------------------------------------------------------------
-
-
-class Carrier(simulator.Carrier):
-    """Says what leaves."""
-
-    def submit(self, texts: Sequence[Text]) -> None:
-        repeated = sum(text.attempt > 1 for text in texts)
-        super().submit(texts)
-        say("retrying" if repeated else "sending", len(texts), repeated)
-
-
-def receiver(store: Store, recent: Recent) -> Callable[[str, Items], Any]:
-    """Stores receipts; returning means that they are safe."""
-
-    async def receive(carrier: str, items: Items) -> None:
-        told = [Told(r.ref, r.phone, r.state, r.error, r.at) for r in items if isinstance(r, Receipt)]
-        known = [recent.find(carrier, one.ref) for one in told]
-        await store.write(receipts.store, carrier, told, known, clock.now())
-
-    return receive
 
 
 async def until_quiet(store: Store) -> None:
@@ -129,27 +103,50 @@ def _receipts(db: Connection) -> int:
     return int(db.execute(select(func.count()).select_from(receipt)).scalar_one())
 
 
-# -- moments worth killing in, and promises to break -----------------------------------------------------------
+# -- moments worth killing in ----------------------------------------------------------------------------------
 
 
-def linger() -> None:
-    """Have two rare transactions last, so that kills hit them before they commit and after."""
-    recover, try_again = parcels.recover, parcels.try_again
+def say_what_leaves() -> None:
+    """Announce every batch once the carrier has it."""
+    submit = simulator.Carrier.submit
 
-    def recovering(*args: Any) -> list[parcels.Recovered]:
-        say("recovering")
-        found = recover(*args)
-        say("recovered", sum(one.uncertain for one in found))
-        time.sleep(DWELL_SECONDS)
-        return found
+    def saying(self: simulator.Carrier, texts: Sequence[Text]) -> None:
+        repeated = sum(text.attempt > 1 for text in texts)
+        submit(self, texts)
+        say("retrying" if repeated else "sending", len(texts), repeated)
 
-    def deciding(*args: Any) -> int:
-        say("deciding")
-        decided = try_again(*args)
-        time.sleep(DWELL_SECONDS / 10)
-        return decided
+    simulator.Carrier.submit = saying  # type: ignore[method-assign]
 
-    parcels.recover, parcels.try_again = recovering, deciding  # type: ignore[assignment]
+
+def linger(module: Any, verb: str, seconds: float, before: str = "") -> None:
+    """Have a transaction's verb announced with the word `before`, and last longer before the commit."""
+    done = getattr(module, verb)
+
+    def lasting(*args: Any) -> Any:
+        if before:
+            say(before)
+        answer = done(*args)
+        if verb == "recover":
+            say("recovered", sum(one.uncertain for one in answer))
+        time.sleep(seconds)
+        return answer
+
+    setattr(module, verb, lasting)
+
+
+def linger_where_it_is_rare(plan: Plan) -> None:
+    """Have kills hit these before they commit and after."""
+    linger(parcels, "recover", DWELL_SECONDS, "recovering")
+    linger(parcels, "try_again", DWELL_SECONDS / 10, "deciding")
+    linger(rows, "throw_away", DWELL_SECONDS / 4)
+    linger(rows, "leave_out", DWELL_SECONDS / 4)
+    linger(rows, "release", DWELL_SECONDS, "approving")
+    broadcasts.PEOPLE_SLICE = plan.slice
+    outbox.PARCEL_SIZE = plan.slice
+    rows.SLICE = 2
+
+
+# -- promises to break -----------------------------------------------------------------------------------------
 
 
 def without_watermark() -> None:
@@ -177,48 +174,52 @@ def without_recovery() -> None:
     parcels.recover = recover  # type: ignore[assignment]
 
 
-BROKEN: dict[str, Callable[[], None]] = {"watermark": without_watermark, "recovery": without_recovery, "": lambda: None}
+def without_throwing_away() -> None:
+    """What a dead process composed stays beside what is composed anew."""
+
+    def throw_away(db: Connection, broadcast_id: int) -> bool:
+        db.execute(delete(left_out).where(left_out.c.broadcast_id == broadcast_id))
+        return False
+
+    rows.throw_away = throw_away
+
+
+BROKEN: dict[str, Callable[[], None]] = {
+    "watermark": without_watermark,
+    "recovery": without_recovery,
+    "throwing away": without_throwing_away,
+    "": lambda: None,
+}
 
 
 # -- the process -----------------------------------------------------------------------------------------------
 
 
-async def work(url: str, address: str, plan: Plan) -> None:
+async def work(given: argparse.Namespace, plan: Plan) -> None:
     """Until all is composed, sent and reported."""
-    store, recent = open_store(url), Recent()
-    setup = Setup(name=CARRIER, make=lambda links: _carrier(plan, address, links), pace=plan.pace)
-    dispatcher = Dispatcher(
-        store,
-        [setup],
-        clock=clock,
-        zone=ZoneInfo("Asia/Shanghai"),
-        recent=recent,
-        receive=receiver(store, recent),
-    )
-    async with dispatcher.running():
-        say("up")
-        await compose_all(store, plan, dispatcher)
-        await until_quiet(store)
-    await store.close()
-    say("done", dispatcher.accounts[CARRIER].tally.most_at_risk)
-
-
-def _carrier(plan: Plan, address: str, links: Links) -> Carrier:
-    return Carrier(CARRIER, plan.operator(address), links)
+    async with opened(plan, given.store, given.site, given.ahead, given.operator) as gateway:
+        async with gateway.dispatching() as dispatcher:
+            say("up")
+            await issue_all(gateway, plan)
+            await until_quiet(gateway.store)
+        say("done", dispatcher.accounts[CARRIER].tally.most_at_risk)
 
 
 def main() -> None:
     """See the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", required=True)
+    parser.add_argument("--site", type=Path, required=True)
+    parser.add_argument("--ahead", type=float, required=True)
     parser.add_argument("--operator", required=True)
     parser.add_argument("--plan", required=True)
     given = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     plan = Plan(**json.loads(given.plan))
     BROKEN[plan.broken]()
-    linger()
-    asyncio.run(work(given.store, given.operator, plan))
+    say_what_leaves()
+    linger_where_it_is_rare(plan)
+    asyncio.run(work(given, plan))
 
 
 if __name__ == "__main__":
