@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, update
 
-from gateway.carriers import Items, Links, Receipt, Text
-from gateway.carriers.simulator import Carrier, SimulatorSettings
+from gateway.carriers import Accepted, Items, Links, Receipt, Rejected, Text
+from gateway.carriers.simulator import Carrier, Operator, SimulatorSettings
 from gateway.dispatch import Account, Bucket, Dispatcher, Pace, Setup, Withdrawals
 from gateway.dispatch import account as keeping
 from gateway.dispatch.account import HELD_FOR
@@ -611,3 +611,71 @@ async def away_for(url: str, seconds: float) -> None:
     await asyncio.sleep(seconds)
     await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await outside.close()
+
+
+# -- odd ends --------------------------------------------------------------------------------------------------
+
+
+async def test_what_expires_frees_no_more_than_its_own_share_of_the_risk(hall: Hall, clock: ManualClock) -> None:
+    soon = NOON + timedelta(minutes=1)
+    over = await queue(hall.store, 500, priority=Priority.NORMAL, expires_at=soon)
+    other = await queue(hall.store, 500, broadcast_id=2)
+    async with hall.dispatching(hall.setup(in_flight=5, latency=0.1)):
+        await until(lambda: len(hall.sent) >= 5)
+        clock.advance(90)
+        await until(lambda: any(home_parcel(key) == other for key, _ in hall.sent))
+        for n in (1, 2):
+            await hall.store.write(broadcasts.hold, n)
+        await until(lambda: let_go(hall.store))
+    assert (await row(hall.store, over)).state == ParcelState.DONE
+
+
+async def test_a_repeated_attempt_stopped_and_then_cancelled_leaves_no_text_waiting(
+    hall: Hall, clock: ManualClock
+) -> None:
+    await queue(hall.store, 10)
+    setup = hall.setup(in_flight=5, latency=0.6, defer=1.0, pace=RETRY)
+    async with hall.dispatching(setup):
+        await until(lambda: finished_but_repeats(hall.store), 15)
+        clock.advance(90)
+        await until(lambda: len(hall.sent) >= 5)
+        await hall.store.write(broadcasts.hold, 1)
+        await asyncio.sleep(0.35)
+        await hall.store.write(broadcasts.cancel, 1, clock.now())
+        await until(lambda: let_go(hall.store))
+    ends = await tally(hall.store)
+    assert ends == await counted(hall.store)
+    assert ends["cancelled"] > 0
+    assert "waiting" not in ends
+
+
+async def finished_but_repeats(store: Store) -> bool:
+    """Every text was deferred once."""
+    rows = select(func.count()).select_from(submission).where(submission.c.outcome == Outcome.DEFERRED)
+    return await store.read(lambda db: db.execute(rows).scalar_one() == 10)
+
+
+async def test_an_operators_odd_characters_hold_up_nothing(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    await queue(hall.store, 2)
+    said: list[Rejected | Accepted] = [
+        Rejected(Text(0, 0, "", "", 1), "R\0\ud800"),
+        Accepted(Text(0, 0, "", "", 1), ("9\0\ud800",)),
+    ]
+    monkeypatch.setattr(Operator, "take", lambda self, text, fate: said.pop()._replace(text=text))
+    await send_all(hall, hall.setup())
+    query = select(submission.c.outcome, submission.c.error, submission.c.carrier_ref).order_by(submission.c.message_id)
+    found = await hall.store.read(lambda db: [tuple(each) for each in db.execute(query)])
+    assert found == [("accepted", None, "9?"), ("rejected", "R?", None)]
+
+
+async def test_one_parcel_that_cannot_be_ended_does_not_end_the_upkeep(hall: Hall) -> None:
+    home = await queue(hall.store, 1, expires_at=NOON)
+    nobody = parcels.Again(home, 2, (message_id(home, 400),), None)
+    await hall.store.write(parcels.try_again, nobody)
+    async with hall.dispatching(hall.setup(down=True)):
+        await until(lambda: counted_all(hall.store))
+
+
+async def counted_all(store: Store) -> bool:
+    stale = select(func.count()).select_from(parcel).where(parcel.c.stale)
+    return await store.read(lambda db: db.execute(stale).scalar_one() == 0)

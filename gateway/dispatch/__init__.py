@@ -21,8 +21,9 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -113,16 +114,22 @@ class Dispatcher:
 
     async def _upkeep(self) -> None:
         while True:
-            try:
-                await self._tidy()
-            except DATABASE_ERRORS as error:
-                log.warning("upkeep.failed", error=type(error).__name__)
+            expiring = [partial(self._expire, name) for name in self.accounts]
+            chores: list[Callable[[], Awaitable[None]]] = [*expiring, self._settle, self.count]
+            for chore in chores:
+                try:
+                    await chore()
+                except DATABASE_ERRORS as error:
+                    log.warning("upkeep.failed", error=type(error).__name__)
+                except Exception as error:
+                    # One parcel's trouble must not end the counting of all others.
+                    log.exception("upkeep.failed", error=type(error).__name__)
             await asyncio.sleep(UPKEEP_SECONDS)
 
-    async def _tidy(self) -> None:
+    async def _expire(self, name: str) -> None:
+        await self._store.write(parcels.expire, name, self._clock.now())
+
+    async def _settle(self) -> None:
         now = self._clock.now()
-        for name in self.accounts:
-            await self._store.write(parcels.expire, name, now)
         settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, after=self._settled_to)
         self._settled_to = settled.next
-        await self.count()

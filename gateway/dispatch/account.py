@@ -107,7 +107,9 @@ class Account:
         name = self._setup.name
         renewing = asyncio.create_task(self._renew(epoch))
         try:
-            found = await self._store.write(parcels.recover, name, epoch, self._clock.now())
+            found = await self._store.write(
+                parcels.recover, name, epoch, self._clock.now(), self._setup.pace.max_attempts
+            )
             self.tally.recovered_uncertain += sum(parcel.uncertain for parcel in found)
             for parcel in found:
                 log.warning("parcel.recovered", carrier=name, parcel=parcel.parcel_id, uncertain=parcel.uncertain)
@@ -140,7 +142,7 @@ class Account:
                 log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=wait)
                 failures, down_for = failures + 1, down_for + wait
                 if down_for >= FAILOVER_SECONDS and self._setup.onward:
-                    await self._store.write(parcels.move, self._setup.name, dict(self._setup.onward))
+                    await self._store.write(parcels.move, self._setup.name, epoch, dict(self._setup.onward))
                 await self._pause(wait)
                 if renewing.done():
                     renewing.result()

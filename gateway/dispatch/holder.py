@@ -37,6 +37,13 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 hours_of = lru_cache(maxsize=64)(Hours.parse)
 
 
+def _storable(said: str) -> str:
+    """What an operator says, as every database takes it: one odd character would be tried again for ever."""
+    if said.isascii() and "\0" not in said:
+        return said
+    return said.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 @dataclass(slots=True)
 class Flight:
     """An open parcel. Positions below `recorded` + those out of order are settled; `sent` is the next to leave."""
@@ -55,6 +62,11 @@ class Flight:
     @property
     def at_risk(self) -> int:
         return self.granted - self.recorded - self.spared
+
+    def risk_after(self, settled: int) -> int:
+        """`at_risk` when so many more of its texts are recorded; those that did not leave were none."""
+        recorded = self.recorded + settled
+        return self.granted - recorded - min(self.spared, self.parcel.n - recorded)
 
     @property
     def unsent(self) -> int:
@@ -128,13 +140,14 @@ class Holder:
         if isinstance(answer, Accepted):
             for part, ref in enumerate(answer.refs, 1):
                 self._recent.remember(self.carrier.name, ref, Part(text.key, text.attempt, part, text.phone))
-            return Result(text.key, text.parts, Outcome.ACCEPTED, answer.refs, None)
+            return Result(text.key, text.parts, Outcome.ACCEPTED, tuple(map(_storable, answer.refs)), None)
+        error = _storable(answer.error)
         if isinstance(answer, Rejected):
-            return Result(text.key, text.parts, Outcome.REJECTED, (), answer.error)
+            return Result(text.key, text.parts, Outcome.REJECTED, (), error)
         if isinstance(answer, Deferred):
             last = text.attempt >= self._pace.max_attempts
-            return Result(text.key, text.parts, Outcome.EXPIRED if last else Outcome.DEFERRED, (), answer.error)
-        return Result(text.key, text.parts, Outcome.UNCERTAIN, (), answer.error)
+            return Result(text.key, text.parts, Outcome.EXPIRED if last else Outcome.DEFERRED, (), error)
+        return Result(text.key, text.parts, Outcome.UNCERTAIN, (), error)
 
     def look_again(self) -> None:
         """Something was queued: parcels may wait in any priority."""
@@ -261,7 +274,7 @@ class Holder:
 
     def _grant(self, step: Step, settled: Mapping[int, int]) -> None:
         """Raise watermarks, urgent parcels first, as far as `at_risk` and one second's pace allow."""
-        at_risk = sum(f.at_risk for f in self._flights.values()) - sum(settled.values())
+        at_risk = sum(f.risk_after(settled.get(f.parcel.id, 0)) for f in self._flights.values())
         ahead = sum(f.granted - f.sent for f in self._flights.values())
         budget = min(2 * self.carrier.capacity - at_risk, max(1, int(self._pace.rate)) - ahead)
         for flight in self._in_turn():

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from gateway.model import BroadcastState, ParcelState, TextState, home_parcel, message_id
 from gateway.store import bulk, parcels
 from gateway.store.parcels import COUNTED
-from gateway.store.tables import broadcast, left_out, message, parcel, site_file, standing_approval
+from gateway.store.tables import broadcast, left_out, message, parcel, person, site_file, standing_approval
 from gateway.store.types import to_millis
 
 LEFT_OUT_COLUMNS = ("broadcast_id", "seq", "person_id", "reason", "name", "phone", "village", "grp", "detail")
@@ -131,6 +131,29 @@ def texts(db: Connection, broadcast_id: int) -> Iterator[tuple[int, str, int | N
             yield row.id, row.phone, row.person_id, one.body if row.body is None else row.body
 
 
+def texts_by_body(db: Connection, broadcast_id: int, limit: int) -> list[tuple[int, str, str]]:
+    """(message id, phone, body) of the first text of each of the first `limit` bodies that parcels share."""
+    mine = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.members.is_(None), parcel.c.body.is_not(None))
+    home = func.min(parcel.c.id).label("home")
+    bodies = select(home, parcel.c.body).where(mine).group_by(parcel.c.body).order_by(home).limit(limit)
+    firsts = {message_id(row.home, 0): row.body for row in db.execute(bodies)}
+    found = db.execute(select(message.c.id, message.c.phone).where(message.c.id.in_(firsts)).order_by(message.c.id))
+    return [(row.id, row.phone, firsts[row.id]) for row in found]
+
+
+def text_to_away(db: Connection, broadcast_id: int) -> tuple[int, str, str] | None:
+    """(message id, phone, body) of the first text to somebody who works elsewhere."""
+    homes = _home_parcels(db, broadcast_id)
+    query = select(message.c.id, message.c.phone, message.c.body).join(person, person.c.id == message.c.person_id)
+    for start in range(0, len(homes), SLICE):
+        bodies = {one.id: one.body for one in homes[start : start + SLICE]}
+        theirs = or_(*(message.c.id.between(message_id(one, 0), message_id(one + 1, 0) - 1) for one in bodies))
+        row = db.execute(query.where(theirs, person.c.away_to != "").order_by(message.c.id).limit(1)).one_or_none()
+        if row is not None:
+            return row.id, row.phone, bodies[home_parcel(row.id)] if row.body is None else row.body
+    return None
+
+
 # -- after composing -------------------------------------------------------------------------------------------
 
 
@@ -143,8 +166,9 @@ def release(db: Connection, broadcast_id: int) -> int:
 def hold(db: Connection, broadcast_id: int) -> int:
     """All ready parcels are held; who has one open sees it with the next watermark."""
     ready = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.state == ParcelState.READY)
+    # Whoever inserts a repeated attempt has its source locked: wait, then look with fresh eyes.
+    db.execute(select(parcel.c.id).where(ready).order_by(parcel.c.id).with_for_update())
     count = 0
-    # A repeated attempt may be inserted while the first round waits for its source's row.
     while held := db.execute(update(parcel).where(ready).values(state=ParcelState.HELD)).rowcount:
         count += held
     return count
@@ -153,12 +177,18 @@ def hold(db: Connection, broadcast_id: int) -> int:
 def cancel(db: Connection, broadcast_id: int, now: datetime) -> int:
     """What has not left never will."""
     waiting = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.state.in_((ParcelState.HELD, ParcelState.READY)))
-    opened = update(parcel).where(waiting, parcel.c.holder_epoch.is_not(None))
-    count = db.execute(opened.values(state=ParcelState.CANCELLED, stale=True)).rowcount
-    rows = db.execute(select(parcel).where(waiting)).all()
-    for row in rows:
-        parcels.end_unsent(db, row, ParcelState.CANCELLED, now)
-    return count + len(rows)
+    locked = select(parcel).where(waiting).order_by(parcel.c.id).with_for_update()
+    db.execute(locked.with_only_columns(parcel.c.id))  # as in `hold`
+    count = 0
+    while rows := db.execute(locked).all():
+        # The holder of an open one says of its texts what became of them.
+        plain = [row.id for row in rows if row.members is None or row.holder_epoch is not None]
+        db.execute(update(parcel).where(parcel.c.id.in_(plain)).values(state=ParcelState.CANCELLED, stale=True))
+        for row in rows:
+            if row.members is not None and row.holder_epoch is None:
+                parcels.end_unsent(db, row, ParcelState.CANCELLED, now)
+        count += len(rows)
+    return count
 
 
 def counts(db: Connection, broadcast_id: int) -> dict[str, int]:

@@ -21,14 +21,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Job = Callable[Concatenate[Connection, P], T]
 
-DATABASE_ERRORS = (DBAPIError, OSError, TimeoutError)
-"""What `read` and `write` raise when the database is locked, full, restarting or away."""
+DATABASE_ERRORS = (DBAPIError, OSError, TimeoutError, PoolExhausted)
+"""What `read` and `write` raise when the database is locked, full, restarting, away or has no connection left."""
 
 BUSY_SECONDS = 10.0
 GROUP_JOBS = 64
@@ -194,6 +195,7 @@ def open_store(url: str) -> Store:
         pool_size=8,
         max_overflow=8,
         pool_pre_ping=True,
+        hide_parameters=True,  # numbers and texts, in every error that is logged
         connect_args={
             # A frozen process must not keep an account's row locked: its transaction ends by itself.
             "server_settings": {"idle_in_transaction_session_timeout": "1000", "timezone": "UTC"},
@@ -204,10 +206,11 @@ def open_store(url: str) -> Store:
 
 def _open_sqlite(path: Path) -> Store:
     path.parent.mkdir(parents=True, exist_ok=True)
-    writing = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}, "hide_parameters": True}
+    writing = create_engine(f"sqlite:///{path}", **options)
     event.listen(writing, "connect", _prepare)
     event.listen(writing, "begin", _begin_immediate)
-    reading = create_async_engine(f"sqlite+aiosqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
+    reading = create_async_engine(f"sqlite+aiosqlite:///{path}", **options)
     event.listen(reading.sync_engine, "connect", _prepare_reader)
     event.listen(reading.sync_engine, "begin", lambda db: db.exec_driver_sql("BEGIN"))
     return Store(reading, Writer(writing), path)

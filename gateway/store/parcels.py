@@ -13,7 +13,7 @@ Policy (design.md, outbox.md)
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -65,6 +65,9 @@ CONSENT_MARGIN = 64
 
 READY = text("parcel.state = 'ready' AND parcel.holder_epoch IS NULL")
 """Waiting to be opened. In the partial index's own words: SQLite does not match it to bound values."""
+
+
+OPENED = text("parcel.holder_epoch IS NOT NULL")
 
 
 STALE = text("parcel.stale")
@@ -212,7 +215,7 @@ def open_next(db: Connection, carrier: str, epoch: int, priority: int, after: in
         row = db.execute(query).one_or_none()
     if row is None:
         return None
-    claim = update(parcel).where(parcel.c.id == row.id, parcel.c.state == ParcelState.READY)
+    claim = update(parcel).where(parcel.c.id == row.id, parcel.c.carrier == carrier, READY)
     if db.execute(claim.values(holder_epoch=epoch)).rowcount != 1:
         return None
     return _load(db, row)
@@ -309,12 +312,15 @@ def record(
     hold(db, name, epoch)
     if unsure:
         step = _not_yet_written(db, name, epoch, step, watched)
+    homes = {home_parcel(result.key) for _, _, result in step.results}
+    _lock(db, homes | step.watermarks.keys() | step.let_go.keys() | {again.parcel_id for again in step.again})
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(name, step.results, now)), ignore=True)
     _raise_watermarks(db, step.watermarks)
-    mark_stale(db, {home_parcel(result.key) for _, _, result in step.results})
+    mark_stale(db, homes)
     for again in step.again:
         _again(db, again, now)
     _let_go(db, step.let_go)
+    _end_cancelled(db, step.let_go, now)
     opened = _open_wanted(db, name, epoch, step.open, now)
     return Verdict(_states(db, watched), opened, _consent_since(db, step.consent_seen))
 
@@ -354,6 +360,14 @@ def _let_go(db: Connection, parcels: Mapping[int, tuple[ParcelState | None, date
         if not_before is not None:
             values["not_before"] = not_before
         db.execute(update(parcel).where(parcel.c.id.in_(keys)).values(**values))
+
+
+def _end_cancelled(db: Connection, let_go: Collection[int], now: datetime) -> None:
+    """A repeated attempt that was cancelled after its holder last looked: its texts must not wait for ever."""
+    over = and_(parcel.c.state == ParcelState.CANCELLED, parcel.c.members.is_not(None))
+    rows = db.execute(select(parcel).where(parcel.c.id.in_(let_go), over)).all() if let_go else ()
+    for row in rows:
+        end_unsent(db, row, ParcelState.CANCELLED, now)
 
 
 def _open_wanted(
@@ -423,7 +437,16 @@ def mark_stale(db: Connection, parcels: Collection[int]) -> None:
     """Have these parcels counted anew."""
     if parcels:
         ids = sorted(parcels)
+        # Without the locks a parcel that is being counted would still look marked, and its new rows never be counted.
+        _lock(db, ids)
         db.execute(update(parcel).where(parcel.c.id.in_(ids), parcel.c.stale.is_(False)).values(stale=True))
+
+
+def _lock(db: Connection, parcels: Collection[int]) -> None:
+    """In the order of their ids, so that no two transactions wait for each other; SQLite has one writer anyway."""
+    if parcels and db.dialect.name != "sqlite":
+        rows = select(parcel.c.id).where(parcel.c.id.in_(sorted(parcels))).order_by(parcel.c.id)
+        db.execute(rows.with_for_update(key_share=True))
 
 
 # -- after a crash ---------------------------------------------------------------------------------------------
@@ -438,14 +461,17 @@ class Recovered:
     waiting: int
 
 
-def recover(db: Connection, name: str, epoch: int, now: datetime) -> list[Recovered]:
-    """Take over from a dead holder: unrecorded at or below the watermark is `uncertain`, above it untouched."""
+def recover(db: Connection, name: str, epoch: int, now: datetime, max_attempts: int = 5) -> list[Recovered]:
+    """Take over from a dead holder: unrecorded at or below the watermark is `uncertain`, above it untouched.
+
+    Where the category has them sent again, up to `max_attempts`: a process that dies each time must not go on for ever.
+    """
     hold(db, name, epoch)
     rows = db.execute(select(parcel).where(parcel.c.carrier == name, parcel.c.holder_epoch.is_not(None))).all()
-    return [_recover(db, name, row, now) for row in rows if row.holder_epoch != epoch]
+    return [_recover(db, name, row, now, max_attempts) for row in rows if row.holder_epoch != epoch]
 
 
-def _recover(db: Connection, name: str, row: Row[Any], now: datetime) -> Recovered:
+def _recover(db: Connection, name: str, row: Row[Any], now: datetime, max_attempts: int) -> Recovered:
     may_have_left = _keys(row, 0, row.watermark)
     known = _recorded(db, may_have_left, row.attempt)
     lost = [key for key in may_have_left if key not in known]
@@ -453,11 +479,12 @@ def _recover(db: Connection, name: str, row: Row[Any], now: datetime) -> Recover
     results = [(row.id, row.attempt, Result(key, parts[key], Outcome.UNCERTAIN, (), "process died")) for key in lost]
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(name, results, now)), ignore=True)
     mark_stale(db, {home_parcel(key) for key in lost})
-    if lost and row.on_uncertain == "resend":
+    if lost and row.on_uncertain == "resend" and row.attempt < max_attempts:
         _again(db, Again(row.id, row.attempt + 1, tuple(lost), None), now)
     ended = row.watermark >= row.n and row.state == ParcelState.READY
     values = {"holder_epoch": None, "state": ParcelState.DONE if ended else row.state}
     db.execute(update(parcel).where(parcel.c.id == row.id).values(**values))
+    _end_cancelled(db, [row.id], now)
     return Recovered(row.id, len(lost), row.n - row.watermark)
 
 
@@ -489,7 +516,8 @@ def expire(db: Connection, carrier: str, now: datetime, limit: int = 100) -> int
         READY,
         parcel.c.expires_at <= now,
     )
-    rows = db.execute(select(parcel).where(over).limit(limit)).all()
+    # Locked, for the account's holder may open one of them now; what it has opened is its own to end.
+    rows = db.execute(select(parcel).where(over).limit(limit).with_for_update(skip_locked=True)).all()
     for row in rows:
         end_unsent(db, row, ParcelState.EXPIRED, now)
     return len(rows)
@@ -508,11 +536,13 @@ def end_unsent(db: Connection, row: Row[Any], state: ParcelState, now: datetime)
     mark_stale(db, {home_parcel(key) for key in keys})
 
 
-def move(db: Connection, carrier: str, onward: dict[str, str]) -> int:
+def move(db: Connection, carrier: str, epoch: int, onward: dict[str, str]) -> int:
     """Carrier down: its waiting parcels go to the next of their route (route name -> carrier), one row each.
 
-    Only parcels of which nothing has left move, so that no text changes carrier halfway.
+    Only parcels of which nothing has left move, so that no text changes carrier halfway; and only the account's holder
+    moves them, since to another process the carrier may be up.
     """
+    hold(db, carrier, epoch)
     moved = 0
     for route, target in onward.items():
         waiting = and_(
@@ -534,6 +564,15 @@ def has_ready(db: Connection, carrier: str, now: datetime) -> bool:
         or_(parcel.c.not_before.is_(None), parcel.c.not_before <= now),
     )
     return db.execute(select(parcel.c.id).where(ready).limit(1)).one_or_none() is not None
+
+
+def waiting(db: Connection) -> dict[str, int]:
+    """Texts that are approved and have not left, by carrier; also those whose time or hours have not come."""
+    found: Counter[str] = Counter()
+    query = select(parcel.c.carrier, func.sum(parcel.c.n - parcel.c.watermark)).group_by(parcel.c.carrier)
+    for which in (READY, and_(OPENED, parcel.c.state == ParcelState.READY)):
+        found.update({row[0]: int(row[1]) for row in db.execute(query.where(which))})
+    return dict(found)
 
 
 # -- counting --------------------------------------------------------------------------------------------------

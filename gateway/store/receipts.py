@@ -20,8 +20,8 @@ from sqlalchemy import Connection, and_, delete, select
 
 from gateway.model import Outcome, home_parcel
 from gateway.store import bulk
-from gateway.store.parcels import mark_stale
-from gateway.store.tables import message, receipt, receipt_unmatched, submission
+from gateway.store.parcels import home_of, mark_stale
+from gateway.store.tables import message, parcel, receipt, receipt_unmatched, submission
 
 RECENT_REFS = 200_000
 """About 26 MB."""
@@ -88,6 +88,8 @@ class Settled:
 
 def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Part | None], now: datetime) -> Stored:
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
+    # References wrap: where the newest part of this one went to another number, an older one may be meant.
+    known = [part if part and part.phone == t.phone else None for t, part in zip(told, known, strict=True)]
     found = _look_up(db, carrier, [t.ref for t, part in zip(told, known, strict=True) if part is None])
     rows: list[bulk.Row] = []
     parked: list[bulk.Row] = []
@@ -156,13 +158,14 @@ def settle(db: Connection, parked_before: datetime, limit: int = 500, after: int
 def _settle(db: Connection, carrier: str, rows: Sequence[Any]) -> int:
     found = _look_up(db, carrier, [row.carrier_ref for row in rows])
     unsettled = _without_receipt(db, carrier, {row.phone for row in rows})
+    out = _still_out(db, carrier, unsettled)
     fitted: list[bulk.Row] = []
     done: list[int] = []
     for row in rows:
         told = Told(row.carrier_ref, row.phone, row.state, row.error, row.at)
         part, _ = _fit(told, found.get(row.carrier_ref, []))
         how = "ref"
-        if part is None:
+        if part is None and row.phone not in out:
             part, how = _by_number(told, unsettled), "number"
         if part is not None:
             fitted.append((*part[:3], row.state, row.error, how, row.at))
@@ -192,6 +195,21 @@ def _by_number(told: Told, unsettled: Unsettled) -> Part | None:
     if candidates[0].created_at - told.at > SETTLE_BEFORE:
         return None
     return candidates[0].parts.pop(0)
+
+
+def _still_out(db: Connection, carrier: str, phones: Iterable[str]) -> set[str]:
+    """Those of the numbers with a text in an open parcel that is not answered yet: the receipt may be of that one."""
+    answered = select(submission.c.message_id).where(
+        submission.c.message_id == message.c.id, submission.c.attempt == parcel.c.attempt
+    )
+    held = and_(parcel.c.carrier == carrier, parcel.c.holder_epoch.is_not(None))
+    to = and_(message.c.phone.in_(sorted(phones)), ~answered.exists())
+    home = select(message.c.phone).join(parcel, parcel.c.id == home_of(message.c.id))
+    found = set(db.execute(home.where(held, parcel.c.members.is_(None), to)).scalars())
+    for key, members in db.execute(select(parcel.c.id, parcel.c.members).where(held, parcel.c.members.is_not(None))):
+        again = select(message.c.phone).join(parcel, parcel.c.id == key).where(message.c.id.in_(members), to)
+        found |= set(db.execute(again).scalars())
+    return found
 
 
 def _without_receipt(db: Connection, carrier: str, phones: Iterable[str]) -> Unsettled:

@@ -56,6 +56,13 @@ class Stored:
     """Attempt -> part -> what was recorded of it."""
     receipts: dict[Attempt, set[tuple[int, ReceiptState]]] = field(default_factory=lambda: defaultdict(set))
 
+    def knows(self, row: Any) -> bool:
+        """Whether a submission or receipt is of a text that is there."""
+        if row.message_id in self.texts:
+            return True
+        self.astray.append(f"something is recorded of text {row.message_id}, which is not there")
+        return False
+
     def facts(self) -> dict[int, list[Fact]]:
         """Message id -> all that is known of it."""
         found: dict[int, list[Fact]] = {key: [] for key in self.texts}
@@ -128,9 +135,11 @@ def read_stored(db: Connection) -> Stored:
     _read_broadcasts(db, stored)
     _read_texts(db, stored)
     for row in db.execute(select(submission)):
-        stored.outcomes[row.message_id, row.attempt].setdefault(row.part, set()).add(Outcome(row.outcome))
+        if stored.knows(row):
+            stored.outcomes[row.message_id, row.attempt].setdefault(row.part, set()).add(Outcome(row.outcome))
     for row in db.execute(select(receipt)):
-        stored.receipts[row.message_id, row.attempt].add((row.part, ReceiptState(row.state)))
+        if stored.knows(row):
+            stored.receipts[row.message_id, row.attempt].add((row.part, ReceiptState(row.state)))
     return stored
 
 

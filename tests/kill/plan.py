@@ -41,6 +41,8 @@ class Plan:
     """People to a slice of composing and texts to a parcel: small, so that kills find many of them half done."""
     seed: int = 1
     broken: str = ""
+    moment: str = ""
+    """The only one to be killed in; "" for all of them in turn."""
     in_flight: int = 32
     links: int = 2
     life_seconds: float = 2.0

@@ -175,7 +175,7 @@ async def kill_again_and_again(plan: Plan, url: str, folder: Path) -> Told:
 
 
 def _moments(plan: Plan, dice: random.Random) -> list[str]:
-    often = [*MOMENTS, "sending"]
+    often = [plan.moment] if plan.moment else [*MOMENTS, "sending"]
     moments = [often[at % len(often)] for at in range(plan.kills)]
     dice.shuffle(moments)
     return moments

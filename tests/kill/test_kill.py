@@ -53,6 +53,6 @@ async def test_without_recovery_texts_are_lost_and_found(sqlite_url: str, tmp_pa
 
 
 async def test_without_throwing_away_what_was_half_composed_stays_and_is_found(sqlite_url: str, tmp_path: Path) -> None:
-    plan = Plan(kills=6, broadcasts=3, end_seconds=20.0, broken="throwing away")
+    plan = Plan(kills=4, broadcasts=1, texts=400, slice=40, broken="throwing away", moment="composing")
     report = await run(plan, sqlite_url, tmp_path)
     assert any("text stored and not asked for" in finding for finding in report.findings)

@@ -25,14 +25,14 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, delete, func, select, update
 
-from gateway import broadcasts, outbox
+from gateway import outbox
 from gateway.app import Gateway
 from gateway.broadcasts import Draft
 from gateway.carriers import Text, simulator
 from gateway.config import Audience
 from gateway.model import BroadcastState, ParcelState
 from gateway.officials import Official
-from gateway.store import Store, parcels
+from gateway.store import Store, parcels, people
 from gateway.store import broadcasts as rows
 from gateway.store.tables import left_out, parcel, receipt
 from tests.kill.plan import BACKLOG, CARRIER, Plan, drafted_as, notice, villages
@@ -141,8 +141,9 @@ def linger_where_it_is_rare(plan: Plan) -> None:
     linger(rows, "throw_away", DWELL_SECONDS / 4)
     linger(rows, "leave_out", DWELL_SECONDS / 4)
     linger(rows, "release", DWELL_SECONDS, "approving")
-    broadcasts.PEOPLE_SLICE = plan.slice
-    outbox.PARCEL_SIZE = plan.slice
+    chosen = people.select_people
+    people.select_people = lambda db, wanted, after, limit: chosen(db, wanted, after, min(limit, plan.slice))
+    outbox.PARCEL_SIZE = plan.slice  # type: ignore[attr-defined]
     rows.SLICE = 2
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,7 +16,7 @@ from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from gateway.store import DATABASE_ERRORS, Store, open_store
-from gateway.store.tables import case_count
+from gateway.store.tables import case_count, prompt
 
 DAY = date(2026, 3, 2)
 
@@ -256,3 +258,19 @@ async def test_a_frozen_process_does_not_keep_its_locks(postgres_store: Store) -
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="postgresql\\+asyncpg"):
         open_store(url)
+
+
+async def test_an_error_shows_no_numbers(store: Store) -> None:
+    values = {"phone": "+8613800130001", "kind": None}
+    with pytest.raises(IntegrityError) as caught:
+        await store.write(lambda db: db.execute(insert(prompt).values(**values)))
+    assert "parameters hidden" in str(caught.value)
+
+
+async def test_no_free_connection_is_the_databases_error(postgres_store: Store, monkeypatch: Any) -> None:
+    monkeypatch.setattr(postgres_store.engine.sync_engine.pool, "_timeout", 0.05)
+    async with contextlib.AsyncExitStack() as busy:
+        for _ in range(16):
+            await busy.enter_async_context(postgres_store.engine.connect())
+        with pytest.raises(DATABASE_ERRORS):
+            await postgres_store.write(numbers)

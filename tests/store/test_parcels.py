@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select, update
 
 from gateway.model import Fact, Outcome, ParcelState, Priority, ReceiptState, message_id, text_state
-from gateway.store import Store, bulk, parcels
+from gateway.store import Store, broadcasts, bulk, parcels
 from gateway.store.parcels import COUNTED, Again, EpochLost, OpenParcel, Queued, Result, Step, Verdict
 from gateway.store.receipts import RECEIPT_COLUMNS
 from gateway.store.tables import consent, message, parcel, receipt, submission
@@ -357,6 +358,42 @@ async def test_a_stopped_parcel_stays_stopped_over_a_crash(store: Store) -> None
     assert (held.state, held.holder_epoch) == (ParcelState.HELD, None)
 
 
+async def test_a_process_that_dies_each_time_does_not_send_for_ever(store: Store) -> None:
+    await queue(store, 3, on_uncertain="resend")
+    attempts = []
+    while (found := await open_next(store, epoch := await take(store))) is not None:
+        attempts.append(found.attempt)
+        await record(store, epoch, Step(watermarks={found.id: found.n}), found.id)
+        await store.write(parcels.recover, "main", await take(store), NOON, 3)
+    assert attempts == [1, 2, 3]
+    assert await counted(store) == {"uncertain": 3}
+
+
+async def repeated(store: Store, epoch: int, texts: int) -> OpenParcel:
+    """A second attempt, opened."""
+    first = await sent(store, epoch, texts, mark=texts)
+    done = Step(outcomes(first, Outcome.DEFERRED, 0, texts), let_go={first.id: (ParcelState.DONE, None)})
+    keys = tuple(text[0] for text in first.texts)
+    await record(store, epoch, replace(done, again=[Again(first.id, 2, keys, None)]), first.id)
+    return await opened(store, epoch)
+
+
+async def test_a_repeated_attempt_cancelled_before_a_crash_leaves_no_text_waiting(store: Store) -> None:
+    again = await repeated(store, epoch := await take(store), 5)
+    await record(store, epoch, Step(watermarks={again.id: 2}), again.id)
+    await store.write(broadcasts.cancel, 1, NOON)
+    await store.write(parcels.recover, "main", await take(store), NOON)
+    assert await tally(store) == await counted(store) == {"uncertain": 2, "cancelled": 3}
+
+
+async def test_a_repeated_attempt_cancelled_as_it_is_let_go_leaves_no_text_waiting(store: Store) -> None:
+    again = await repeated(store, epoch := await take(store), 5)
+    await store.write(broadcasts.cancel, 1, NOON)
+    step = Step(outcomes(again, Outcome.ACCEPTED, 0, 2), watermarks={again.id: 2}, let_go={again.id: (None, SOON)})
+    await record(store, epoch, step, again.id)
+    assert await tally(store) == await counted(store) == {"accepted": 2, "cancelled": 3}
+
+
 # -- ends that nobody dispatched -------------------------------------------------------------------------------
 
 
@@ -382,14 +419,40 @@ async def test_a_repeated_attempt_expires_by_rows(store: Store) -> None:
 
 
 async def test_what_has_not_begun_moves_to_the_next_carrier_of_its_route(store: Store) -> None:
-    begun = await sent(store, await take(store), 2, mark=1)
+    epoch = await take(store)
+    begun = await sent(store, epoch, 2, mark=1)
     await queue(store, 1)
     await queue(store, 1, route="elsewhere")
     await queue(store, 1, state=ParcelState.HELD)
-    assert await store.write(parcels.move, "main", {"all": "backup"}) == 1
-    assert await store.write(parcels.move, "main", {"all": "backup"}) == 0
+    assert await store.write(parcels.move, "main", epoch, {"all": "backup"}) == 1
+    assert await store.write(parcels.move, "main", epoch, {"all": "backup"}) == 0
+    with pytest.raises(EpochLost):
+        await store.write(parcels.move, "main", epoch - 1, {"elsewhere": "backup"})
     assert (await row(store, begun.id)).carrier == "main"
     assert await store.read(parcels.has_ready, "backup", NOON)
+
+
+async def test_what_somebody_ends_now_is_not_opened_and_what_is_opened_is_not_ended(postgres_store: Store) -> None:
+    key = await queue(postgres_store, 1, expires_at=SOON)
+    epoch = await take(postgres_store)
+    async with postgres_store.engine.begin() as holder:
+        assert await holder.run_sync(parcels.open_next, "main", epoch, Priority.BULK, 0, NOON) is not None
+        assert await postgres_store.write(parcels.expire, "main", SOON) == 0
+    assert (await row(postgres_store, key)).state == ParcelState.READY
+
+
+@pytest.mark.parametrize("end", [broadcasts.hold, lambda db, key: broadcasts.cancel(db, key, NOON)])
+async def test_a_stop_finds_the_attempt_that_is_inserted_meanwhile(postgres_store: Store, end: Any) -> None:
+    store, epoch = postgres_store, await take(postgres_store)
+    first = await sent(store, epoch, 1, mark=1)
+    step = Step(outcomes(first, Outcome.DEFERRED, 0, 1), let_go={first.id: (ParcelState.DONE, None)})
+    step.again = [Again(first.id, 2, (first.texts[0][0],), None)]
+    async with store.engine.begin() as holder:
+        await holder.run_sync(parcels.record, "main", epoch, step, [first.id], NOON)
+        stopping = asyncio.create_task(store.write(end, 1))
+        await asyncio.sleep(0.2)
+    assert await stopping == 1
+    assert await open_next(store, epoch) is None
 
 
 # -- counting --------------------------------------------------------------------------------------------------
@@ -470,3 +533,15 @@ async def test_a_broadcasts_messages_are_id_ranges(store: Store) -> None:
     await queue(store, 2, broadcast_id=2)
     mine = message.c.id.between(message_id(key, 0), message_id(key, 2))
     assert await store.read(lambda db: len(db.execute(select(message).where(mine)).all())) == 3
+
+
+async def test_what_is_recorded_while_its_parcel_is_counted_is_counted_next(postgres_store: Store) -> None:
+    store, epoch = postgres_store, await take(postgres_store)
+    await queue(store, 1)
+    found = await opened(store, epoch)
+    async with store.engine.begin() as counting:
+        assert await counting.run_sync(parcels.recount) == 1
+        recording = asyncio.create_task(record(store, epoch, Step(outcomes(found, Outcome.ACCEPTED, 0, 1)), found.id))
+        await asyncio.sleep(0.2)
+    await recording
+    assert await counted(store) == {"accepted": 1}

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from gateway.model import Outcome, message_id
+from gateway.model import Outcome, home_parcel, message_id
 from gateway.store import Store, bulk, parcels, receipts
 from gateway.store.receipts import Part, Recent, Stored, Told
-from gateway.store.tables import receipt, receipt_unmatched, submission
+from gateway.store.tables import parcel, receipt, receipt_unmatched, submission
 from tests.conftest import NOON
 from tests.store.outbound import counted, number, queue, row, states, tally, to
 
@@ -249,3 +249,33 @@ async def test_many_at_once(store: Store) -> None:
     await store.write(bulk.insert, submission, parcels.SUBMISSION_COLUMNS, rows)
     assert await hear(store, *(told(f"A{n}", number(n)) for n in range(500))) == Stored(500, 0)
     assert await store.read(lambda db: db.execute(select(func.count()).select_from(receipt)).scalar_one()) == 500
+
+
+async def test_where_the_newest_of_a_reference_went_to_another_the_older_is_meant(store: Store) -> None:
+    home = await queue(store, 2)
+    recent = Recent()
+    for at in (0, 1):
+        await submitted(store, message_id(home, at), "7")
+        recent.remember("main", "7", Part(message_id(home, at), 1, 1, number(at)))
+    assert await hear(store, told("7", number(0)), told("7", number(1)), recent=recent) == Stored(2, 0)
+    assert [each[0] for each in await matched(store)] == [message_id(home, 0), message_id(home, 1)]
+
+
+@pytest.mark.parametrize("repeat", [False, True])
+async def test_nothing_is_settled_by_number_while_another_text_to_it_is_not_answered(
+    store: Store, repeat: bool
+) -> None:
+    """An operator may report before it answers; the receipt is that other text's as soon as that is recorded."""
+    uncertain, flying = [message_id(await queue(store, 1, broadcast_id=n), 0) for n in (1, 2)]
+    await submitted(store, uncertain, None, outcome=Outcome.UNCERTAIN)
+    await store.write(lambda db: db.execute(update(parcel).values(state="done")))
+    if repeat:
+        await submitted(store, flying, None, outcome=Outcome.DEFERRED)
+        await store.write(parcels.try_again, parcels.Again(home_parcel(flying), 2, (flying,), None))
+    which = parcel.c.members.is_not(None) if repeat else parcel.c.id == home_parcel(flying)
+    await store.write(lambda db: db.execute(update(parcel).where(which).values(holder_epoch=1)))
+    await hear(store, told("late", number(0)))
+    assert await settle(store) == Stored(0, 1)
+    await submitted(store, flying, "late", attempt=2 if repeat else 1)
+    assert await settle(store) == Stored(1, 0)
+    assert [each[0] for each in await matched(store)] == [flying]
