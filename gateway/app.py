@@ -31,7 +31,7 @@ from gateway.outbox import Outbox
 from gateway.reports import Reports
 from gateway.roster import Roster
 from gateway.schedule import Schedules
-from gateway.store import Store, audit, migrations, open_store
+from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
 from gateway.worktime import Calendar, Clock, SystemClock
@@ -124,6 +124,11 @@ class Gateway:
 
     async def _sweep(self) -> None:
         await self.roster.sweep(by=SYSTEM)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """Texts that are approved and have not left, by account."""
+        found = await self.store.read(parcels.waiting)
+        return {name: found.get(name, 0) for name in self.config.carriers}
 
     async def audit_verify(self) -> tuple[int, list[audit.Flaw]]:
         """The number of audit rows and every place where their chain does not hold."""

@@ -1,8 +1,10 @@
 """Reports: what became of a broadcast, and whom it left behind.
 
 Policy
-- A report reads rows, in one snapshot, and counts them itself: its figures agree with each other, and with the
-  broadcast's counters once those are counted anew. It writes nothing.
+- A report of one broadcast reads rows, in one snapshot, and counts them itself: its figures agree with each other, and
+  with the broadcast's counters once those are counted anew. It writes nothing.
+- A report of a period reads the counters, in one statement, after having them counted anew. Its days are the site's,
+  both ends included.
 - The list of those left behind has everybody of the audience whom no text is known to have reached, once: who got no
   text (no number, opted out, no account for the operator, a row that could not be paid) and whose text was not
   delivered, was lost in doubt or has no receipt. Two people on one number were both reached if its text was.
@@ -19,7 +21,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -34,11 +36,12 @@ from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
-from gateway.store import Store, audit
+from gateway.store import Store, audit, parcels
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
+from gateway.store.parcels import COUNTED
 from gateway.templates import Template
-from gateway.worktime import Clock
+from gateway.worktime import ONE_DAY, Clock
 
 log = structlog.get_logger()
 
@@ -160,6 +163,48 @@ class _Tally:
 
 def _known(moments: Iterable[datetime | None]) -> Iterator[datetime]:
     return (moment for moment in moments if moment is not None)
+
+
+# -- a period --------------------------------------------------------------------------------------------------
+
+FIGURES: Final = ("people", "texts", "parts", "cost", *(state.value for state in COUNTED), "waiting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodRow:
+    """A broadcast with what was approved (`people` to `cost`, in the site's currency) and its texts by state."""
+
+    id: int
+    title: str
+    template: str
+    category: str
+    state: str
+    author: str
+    approver: str
+    approved_at: datetime
+    people: int
+    texts: int
+    parts: int
+    cost: Decimal
+    delivered: int
+    accepted: int
+    undelivered: int
+    rejected: int
+    uncertain: int
+    withheld: int
+    expired: int
+    cancelled: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodReport:
+    """The broadcasts approved from the day `first` to `last`, both included, and the sums of their `FIGURES`."""
+
+    first: date
+    last: date
+    broadcasts: Sequence[PeriodRow]
+    totals: Mapping[str, int | Decimal]
 
 
 # -- who was left behind ---------------------------------------------------------------------------------------
@@ -323,6 +368,24 @@ class Reports:
     def _order(self, village: str) -> tuple[int, str]:
         """The site's own order of villages; those it does not know last."""
         return self._place.get(village, len(self._place)), village
+
+    async def period(self, first: date | None, last: date | None, *, by: Official) -> PeriodReport:
+        """What was approved in the official's sight; from the month's first where `first` is None, up to today.
+
+        Refused where it would end before it begins.
+        """
+        zone = self._config.site.zone
+        last = last or self._clock.now().astimezone(zone).date()
+        first = first or last.replace(day=1)
+        if first > last:
+            raise Refused(f"起止日期反了：{first} 至 {last}", f"{first} is after {last}")
+        start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + ONE_DAY))
+        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+            pass
+        found = await self._store.read(rows.period, start, end, by.area)
+        listed = [PeriodRow(**row._mapping) for row in found]
+        totals = {name: sum(getattr(row, name) for row in listed) for name in FIGURES}
+        return PeriodReport(first, last, listed, totals | {"cost": sum((row.cost for row in listed), Decimal(0))})
 
     async def left_behind(self, broadcast_id: int) -> LeftBehind:
         """Everybody it did not reach so far; NotFound. What is still on its way counts as not reached."""

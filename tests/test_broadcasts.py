@@ -23,6 +23,7 @@ from gateway.model import BroadcastState, Outcome, ParcelState, Priority
 from gateway.officials import SYSTEM
 from gateway.roster import Roster
 from gateway.store import Store, audit, broadcasts, parcels
+from gateway.store.tables import audit as audit_table
 from gateway.store.tables import broadcast, message, parcel
 from gateway.worktime import ManualClock
 from tests.conftest import NOON
@@ -147,6 +148,49 @@ async def test_an_operator_that_no_account_reaches_is_told(store: Store, clock: 
     )
     preview = await office.compose()
     assert (preview.texts, preview.left_out, preview.unreached) == (1, {"no_route": 2}, {"联通": 2})
+    assert (preview.accounts, preview.reaches) == (["simulator"], ["移动", "电信", "广电"])
+
+
+async def test_a_route_of_other_categories_or_operators_reaches_nobody_here(store: Store, clock: ManualClock) -> None:
+    route = SITE.routes[0]
+    jobs = route.model_copy(update={"name": "jobs", "categories": ("jobs",)})
+    narrow = route.model_copy(update={"name": "narrow", "operators": ("移动",)})
+    office = Office(store, clock, SITE.model_copy(update={"routes": (jobs, narrow)}))
+    assert (await office.compose()).reaches == ["移动"]
+    alone = Office(store, clock, SITE.model_copy(update={"routes": (jobs,)}))
+    preview = await alone.compose()
+    assert (preview.accounts, preview.reaches) == ([], [])
+
+
+async def test_the_preview_shows_each_of_the_first_bodies_and_one_to_who_is_away(office: Office) -> None:
+    await office.enrol(*some(20), Somebody("高福堂", mobile(50), away="北京"))
+    found = (await office.compose()).samples
+    assert [body for _, body in found].count(HOME) == 4
+    assert found[-1] == ("138****0050", AWAY)
+    await office.enrol(*(Somebody(f"户{n}", mobile(60 + n), village=f"{n}村") for n in range(9)))
+    fields = {**PAID, "金额": "12.00", "账号尾号": "0317"}
+    assert len((await office.compose("subsidy-payout", fields)).samples) == 5
+
+
+async def test_the_preview_says_from_when_on_it_may_leave(office: Office) -> None:
+    await office.enrol(*some(2))
+    now = await office.compose()
+    assert (now.leaves_at, now.outside_hours) == (NOON, False)
+    at = NOON + timedelta(hours=2)
+    assert (await office.compose(not_before=at)).leaves_at == at
+    evening = NOON + timedelta(hours=10)  # 22:00 in Beijing, closed until 08:00
+    assert (await office.compose(not_before=evening)).leaves_at == NOON + timedelta(hours=20)
+    assert (await office.compose(not_before=evening, expires_at=evening + timedelta(hours=1))).leaves_at is None
+    office.clock.advance(10 * 3600)
+    late = await office.broadcasts.preview(now.id)
+    assert (late.leaves_at, late.outside_hours) == (NOON + timedelta(hours=20), True)
+    emergency = await office.compose("emergency", EMERGENCY)
+    assert (emergency.leaves_at, emergency.outside_hours) == (office.clock.now(), False)
+
+
+async def test_a_village_that_nobody_knows_is_refused(office: Office) -> None:
+    with pytest.raises(Refused, match="no such village: 石判村"):
+        await office.compose(audience=Audience(villages=("石畔村", "石判村")))
 
 
 async def test_areas_with_values_of_their_own_get_them_by_the_longest_prefix(office: Office) -> None:
@@ -440,6 +484,42 @@ async def test_a_test_send_is_marked_and_goes_to_one_number(office: Office) -> N
     made = await office.broadcasts.draft(Draft(template="policy", fields=POLICY), by=AUTHOR)
     with pytest.raises(Refused, match="nothing is composed"):
         await office.broadcasts.test_send(made, "13300130099", by=AUTHOR)
+
+
+# -- one text to one person ------------------------------------------------------------------------------------
+
+APPOINTMENT = {"时间": "8月3日7时30分", "地点": "县医院体检中心", "电话": "0912-0000800"}
+
+
+async def test_one_text_goes_to_one_person_by_name_and_is_audited_masked(office: Office) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)))
+    sent = await office.broadcasts.send("conscription-physical", mobile(1), APPOINTMENT, by=CLERK)
+    [body] = (await office.texts(0))[mobile(1)]
+    assert body.startswith("【枣原镇】李秀英：请8月3日7时30分空腹到县医院体检中心")
+    row = (await office.store.read(lambda db: db.execute(select(audit_table)).all()))[-1]
+    assert (row.who, row.verb, row.object, row.what["to"]) == ("he", "send", f"message {sent}", "138****0001")
+    [queued] = await office.parcels(0)
+    assert (queued.category, queued.hours, queued.state) == ("conscription-physical", "08:00-21:00", "ready")
+    assert queued.expires_at == NOON + timedelta(days=1)
+
+
+async def test_what_is_not_single_complete_or_wanted_is_not_sent(office: Office) -> None:
+    send = office.broadcasts.send
+    await office.opt_out(mobile(2), "conscription-physical")
+    named = {**APPOINTMENT, "姓名": "李秀英"}
+    for words, template, number, fields, by in [
+        ("not marked single", "policy", mobile(1), POLICY, CLERK),
+        ("no template", "nothing", mobile(1), named, CLERK),
+        ("missing: 时间, 地点", "conscription-physical", mobile(1), {"姓名": "李秀英", "电话": "1"}, CLERK),
+        ("missing: 姓名", "conscription-physical", mobile(1), APPOINTMENT, CLERK),
+        ("not in the template: 色", "conscription-physical", mobile(1), {**named, "色": "红"}, CLERK),
+        ("opted out of conscription-physical", "conscription-physical", mobile(2), named, CLERK),
+        ("eleven", "conscription-physical", "1380013", named, CLERK),
+        ("lacks the role", "conscription-physical", mobile(1), named, APPROVER),
+    ]:
+        with pytest.raises((Refused, NotFound), match=words):
+            await send(template, number, fields, by=by)
+    assert (await office.texts(0), await office.audited()) == ({}, [])
 
 
 # -- uncertain texts -------------------------------------------------------------------------------------------

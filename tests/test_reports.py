@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zipfile import ZipFile
@@ -21,7 +22,7 @@ from gateway.store import Store, audit, broadcasts
 from gateway.store.tables import broadcast
 from gateway.worktime import ManualClock
 from tests.conftest import NOON
-from tests.notices import APPROVER, AUTHOR, CLERK, SITE, TEMPLATES, Office, Somebody, mobile
+from tests.notices import APPROVER, AUTHOR, CLERK, DIRECTOR, SITE, TEMPLATES, Office, Somebody, mobile
 
 CLERK_OF = {"枣湾村": "+8613800139201", "石畔村": "+8613800139202"}
 WARNING = {
@@ -150,6 +151,52 @@ async def test_a_text_sent_again_counts_by_its_newest_attempt(office: Office, re
     assert (report.by_state, report.failures) == ({"rejected": 1}, [Failure("rejected", "9", 1)])
     await office.told([mobile(1)], attempt=1)
     assert (await reports.broadcast(sent)).by_state == {"delivered": 1}
+
+
+# -- a period --------------------------------------------------------------------------------------------------
+
+
+async def test_a_period_adds_up_what_was_approved_in_its_days(office: Office, reports: Reports) -> None:
+    sent = await sent_to_town(office)
+    office.clock.advance(DAY)
+    again = await office.send()
+    await office.broadcasts.cancel(again, by=DIRECTOR)
+    await office.compose()  # never approved
+    found = await reports.period(None, None, by=SYSTEM)
+    assert (found.first, found.last) == (date(2026, 3, 1), date(2026, 3, 3))
+    first, second = found.broadcasts
+    assert (first.id, first.texts, first.delivered, first.undelivered, first.rejected) == (sent, 5, 1, 1, 1)
+    assert (first.uncertain, first.waiting, first.state) == (1, 1, "approved")
+    assert (second.id, second.state, second.cancelled, second.waiting) == (again, "cancelled", 5, 0)
+    counts = await office.broadcasts.counts(sent)
+    assert {name: getattr(first, name) for name in counts} == counts
+    approved = {"people": 14, "texts": 10, "parts": first.parts * 2, "cost": first.cost * 2}
+    became = {"delivered": 1, "undelivered": 1, "rejected": 1, "uncertain": 1, "cancelled": 5, "waiting": 1}
+    assert found.totals == {**approved, **became, "accepted": 0, "withheld": 0, "expired": 0}
+
+
+async def test_a_periods_days_are_the_sites_and_both_ends_are_in_it(office: Office, reports: Reports) -> None:
+    await office.enrol(TOWN[0])
+    office.clock.advance(12 * 3600 - 60)  # 23:59 in Beijing
+    late = await office.send(expires_at=NOON + timedelta(days=2))
+    office.clock.advance(120)
+    early = await office.send(expires_at=NOON + timedelta(days=2))
+    second, third = date(2026, 3, 2), date(2026, 3, 3)
+    for first, last, expected in [(second, second, [late]), (third, third, [early]), (second, third, [late, early])]:
+        found = await reports.period(first, last, by=SYSTEM)
+        assert [one.id for one in found.broadcasts] == expected
+    assert (await reports.period(None, date(2026, 2, 28), by=SYSTEM)).first == date(2026, 2, 1)
+    with pytest.raises(Refused, match="2026-03-03 is after 2026-03-02"):
+        await reports.period(third, second, by=SYSTEM)
+
+
+async def test_a_period_is_told_as_far_as_an_official_sees(office: Office, reports: Reports) -> None:
+    await office.enrol(TOWN[0])
+    await office.send()
+    stranger = replace(DIRECTOR, area="610801")
+    found = await reports.period(None, None, by=stranger)
+    assert (found.broadcasts, found.totals["cost"], found.totals["texts"]) == ([], Decimal(0), 0)
+    assert len((await reports.period(None, None, by=replace(DIRECTOR, area="610899"))).broadcasts) == 1
 
 
 # -- who was left behind ---------------------------------------------------------------------------------------
@@ -328,8 +375,9 @@ async def test_a_village_without_a_clerk_that_can_be_reached_is_reported(store: 
 async def test_a_long_list_of_names_stays_within_three_parts(
     office: Office, reports: Reports, people: int, cut: bool
 ) -> None:
-    await office.enrol(*(Somebody(f"村民{n:03}", None) for n in range(people)))
+    await office.enrol(*(Somebody(f"村民{n:03}", None) for n in range(people)), Somebody("李秀英", mobile(1)))
     sent = await office.send()
+    await office.delivered(mobile(1))
     await reports.tell_clerks(sent, by=AUTHOR)
     (body,) = (await office.texts(0))[CLERK_OF["枣湾村"]]
     assert text.billed_parts(body) <= 3
@@ -382,6 +430,7 @@ async def test_what_is_due_is_told_and_what_is_refused_stops_nothing_else(
 
 
 async def test_a_test_broadcast_is_never_due(office: Office, reports: Reports) -> None:
+    await office.enrol(TOWN[0])
     sent = await office.send()
     await office.store.write(lambda db: db.execute(update(broadcast).where(broadcast.c.id == sent).values(test=True)))
     assert await reports.due(NOON + timedelta(days=2)) == []

@@ -624,3 +624,36 @@ def test_numbers_are_shown_by_their_ends() -> None:
         *("182****068", "138*****001", "1.3*****+10", "1***5", "", "")
     ]
     assert joined(" 枣 湾\u3000村 ") == "枣湾村"
+
+
+def test_words_where_a_number_should_be_are_shown_whole() -> None:
+    assert [hidden(cell) for cell in ("无", " 没有 手机 ", "啊" * 20, "一三八零")] == [
+        "无",
+        "没有手机",
+        "啊" * 12,
+        "一**零",
+    ]
+
+
+def test_the_second_row_of_a_heading_is_nobody() -> None:
+    rows = [("姓名", "联系方式", None, "备注"), (None, "手机号", "座机", None), ("张三", "13800130001", None, None)]
+    made = [Row(number, cells) for number, cells in enumerate(rows, 1)]
+    header = find_header(made, {"name": ("姓名",), "phone": ("联系方式",), "note": ("备注",)})
+    assert [row.number for row in records(made, header)] == [3]
+
+
+def test_a_table_without_a_heading_offers_letters_and_no_names() -> None:
+    made = [Row(1, ("张三", "13800130001")), Row(2, ("李四", 13800130002))]
+    with pytest.raises(Unsure) as doubt:
+        find_header(made, {"name": ("姓名",), "phone": ("手机号",)})
+    assert doubt.value.candidates == ("A", "B")
+    assert "张三" not in doubt.value.zh
+
+
+def test_several_sheets_name_the_option(tmp_path: Path) -> None:
+    def people(sheet: xlsxwriter.worksheet.Worksheet, _: xlsxwriter.Workbook) -> None:
+        sheet.write_row(0, 0, ["姓名", "手机号"])
+
+    file = book(tmp_path / "two.xlsx", 枣湾=people, 石畔=people)
+    with pytest.raises(Unsure, match="--sheet 枣湾"):
+        open_table(file).rows()

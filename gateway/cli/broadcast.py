@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,22 +179,60 @@ def _show_preview(
 
 
 def _preview_facts(found: Preview, config: Config) -> list[tuple[str, object]]:
-    unreached = "、".join(f"{operator or t('不明', 'unknown')} {n}" for operator, n in found.unreached.items())
-    window = (
-        f"{shown.when(found.not_before, config, t('批准后', 'once approved'))} — {shown.when(found.expires_at, config)}"
-    )
     rows: list[tuple[str, object]] = [
         (t("人数", "people"), f"{found.people:,}"),
         (t("短信", "texts"), shown.count(found.texts, "条", "texts")),
         (t("计费", "billed"), shown.count(found.parts, "段", "parts")),
         (t("费用", "cost"), shown.money(found.cost, config)),
-        (t("发送", "sent"), window),
+        (t("发送", "sent"), _window(found, config)),
         (t("时段", "hours"), found.hours or t("全天", "any")),
         (t("起草", "author"), found.author),
-        (t("没有通道", "unreached"), unreached),
+        (t("没有通道", "unreached"), _unreached(found)),
         (t("摘要", "digest"), found.digest and found.digest[:16]),
     ]
     return rows
+
+
+PENDING = ("due", "draft", "composing", "composed")
+
+
+def _window(found: Preview, config: Config) -> str:
+    """When it may leave; before it is approved, from when on."""
+    until = _day_time(found.expires_at, config)
+    if found.state not in PENDING:
+        start = _day_time(found.not_before, config) if found.not_before else t("批准后", "once approved")
+        return f"{start} — {until}{_closed(found)}"
+    if found.leaves_at is None:
+        return t(f"{until} 到期，之前没有可发的时段", f"expires {until}, before any open hour")
+    start = _day_time(found.leaves_at, config)
+    return t(f"{start} 起，{until} 止", f"from {start} until {until}") + _closed(found)
+
+
+def _closed(found: Preview) -> str:
+    return t("（现在不在可发时段）", " (outside its hours now)") if found.outside_hours else ""
+
+
+def _day_time(moment: datetime | None, config: Config) -> str:
+    """`7月1日 09:00`; what is previewed leaves within days, so the year is left out."""
+    if moment is None:
+        return ""
+    wall = moment.astimezone(config.site.zone)
+    return t(f"{wall.month}月{wall.day}日 {wall:%H:%M}", f"{wall:%b} {wall.day} {wall:%H:%M}")
+
+
+def _unreached(found: Preview) -> str:
+    """`1042人是联通、电信号码，此账号只发移动`."""
+    if not found.unreached:
+        return ""
+    people, of = sum(found.unreached.values()), [one or t("不明", "unknown") for one in found.unreached]
+    if not found.reaches:
+        return t(f"{people}人：没有账号发这类通知", f"{people} people: no account carries this category")
+    whose = t("此账号", "this account") if len(found.accounts) == 1 else t("这些账号", "these accounts")
+    reaches = t("、", ", ").join(found.reaches)
+    return t(
+        f"{people}人是{'、'.join(of)}号码，{whose}只发{reaches}",
+        f"{people} numbers are with {', '.join(of)}; {whose} reaches {reaches} alone",
+    )
 
 
 def _show_counts(counts: Mapping[str, int]) -> None:

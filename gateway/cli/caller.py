@@ -145,7 +145,10 @@ def quiet_log() -> None:
 
 
 def log_to_stderr(level: str) -> None:
-    """Everything of this level and above, to standard error."""
+    """Everything of this level and above, to standard error, in UTC as everything stored is.
+
+    Tracebacks come without the values of variables, among which are whole numbers.
+    """
     import logging
 
     import structlog
@@ -154,8 +157,10 @@ def log_to_stderr(level: str) -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

@@ -18,6 +18,7 @@ from gateway.cli.caller import caller
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
+from gateway.errors import NotFound
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -40,11 +41,25 @@ INTENTS = {
     "optout": ("退订", "opt-out"),
     "resume": ("恢复订阅", "resume"),
     "help": ("求助菜单", "help"),
+    "feedback": ("反映情况", "feedback"),
+    "agency": ("代办", "agency"),
+    "complaint": ("投诉", "complaint"),
+    "status": ("查进度", "status"),
+    "rating": ("评价", "rating"),
+    "guide": ("办事指南", "guide"),
+    "subsidy": ("查补贴", "subsidy"),
+    "weather": ("查天气", "weather"),
+    "jobs": ("查岗位", "jobs"),
+    "signup": ("报名", "sign-up"),
     "thanks": ("致谢，不开件", "thanks: no case"),
     "spam": ("垃圾，不开件", "spam: no case"),
     "unclear": ("归属不清，交首问前台", "unclear: at the front desk"),
     "error": ("没有读懂，交首问前台", "not understood: at the front desk"),
 }
+
+
+IDLE = ("thanks", "spam")
+"""Those that open no case; where one is open they go on with it."""
 
 
 @verb("收一条短信，就像运营商送来的一样", "Take in a text as if an operator had brought it")
@@ -60,7 +75,9 @@ def inbound(
     intent = found["intent"]
     shown.say(t(*INTENTS.get(intent, (intent, intent))) if intent else t("已存，等待处理", "stored, to be handled"))
     if found["case"]:
-        shown.say(t(f"件号 {found['case']}", f"case {found['case']}"))
+        number = found["case"]
+        idle = intent in IDLE
+        shown.say(t(f"记入件 {number}", f"added to case {number}") if idle else t(f"件号 {number}", f"case {number}"))
     if found["answered"]:
         shown.hint(t("自动答复已排队，由 gateway serve 发送。", "An answer is queued; gateway serve sends it."))
     return None
@@ -109,6 +126,8 @@ def list_(
 ) -> None:
     wanted = _state(state)
     who = caller(ctx)
+    if window is not None:
+        _known_window(who.config(), window)
     found = who.read(lambda gateway: gateway.cases.list(window, wanted, limit=limit))
     if json:
         return shown.as_json([_plain(one, full=False) for one in found])
@@ -120,9 +139,21 @@ def list_(
 def _state(word: str | None) -> Any:
     from gateway.model import CaseState
 
-    if word is not None and word not in {state.value for state in CaseState}:
-        raise typer.BadParameter(t(f"没有状态 {word}", f"no state {word}"))
-    return None if word is None else CaseState(word)
+    if word is None:
+        return None
+    states = {said: state for state in CaseState for said in (state.value, *shown.STATES[state.value])}
+    if word not in states:
+        listed = [shown.state(state.value) for state in CaseState]
+        raise typer.BadParameter(
+            t(f"没有状态 {word}；有：{'、'.join(listed)}", f"no state {word}: {', '.join(listed)}")
+        )
+    return states[word]
+
+
+def _known_window(config: Config, code: str) -> None:
+    if config.hall.window(code) is None:
+        codes = [one.code for one in config.hall.windows]
+        raise NotFound(f"没有窗口 {code}；有：{'、'.join(codes)}", f"no window {code}: {', '.join(codes)}")
 
 
 def _show_cases(found: list[Case], config: Config) -> None:
@@ -137,7 +168,7 @@ def _show_cases(found: list[Case], config: Config) -> None:
     rows = []
     for one in found:
         due = shown.when(one.due_at, config)
-        shown_phone, about = _masked(one.phone), _masked_text(one.title)
+        shown_phone, about = _masked(one.phone), _masked_text(one.title) or t("（空白）", "(blank)")
         rows.append((one.number, _window(config, one.window), shown.state(one.state), due, shown_phone, about))
     shown.table(headings, rows, whole=(0, 3, 4))
 
@@ -146,6 +177,13 @@ def _masked(number: str) -> str:
     from gateway import phone
 
     return phone.mask(number)
+
+
+def _local(number: str) -> str:
+    """As one dials it; a landline keeps its country code, for `phone.local` has no trunk 0."""
+    from gateway import phone
+
+    return phone.local(number) if phone.parse(number).mobile else number
 
 
 def _masked_text(text: str) -> str:
@@ -180,7 +218,7 @@ def _show_conversation(found: Conversation, config: Config, *, full: bool) -> No
     shown.say(f"{t('件', 'Case')} {case.number}  {shown.state(case.state)}")
     rows = [
         (t("窗口", "window"), _window(config, case.window)),
-        (t("号码", "phone"), case.phone if full else _masked(case.phone)),
+        (t("号码", "phone"), _local(case.phone) if full else _masked(case.phone)),
         (t("来信时间", "opened"), shown.when(case.opened_at, config)),
         (t("期限", "due"), shown.when(case.due_at, config)),
         (t("办结时间", "closed"), shown.when(case.closed_at, config)),
@@ -194,8 +232,15 @@ def _show_conversation(found: Conversation, config: Config, *, full: bool) -> No
             if event.data.get("to")
             else ""
         )
-        title = f"{shown.when(event.at, config)}  {t(*EVENTS.get(event.kind, (event.kind, event.kind)))}  {event.who}"
+        kind = t(*EVENTS.get(event.kind, (event.kind, event.kind)))
+        title = f"{shown.when(event.at, config)}  {kind}  {_who(event.who)}"
         shown.text_box(title.rstrip(), f"{moved}{body}")
+
+
+def _who(login: str) -> str:
+    from gateway.officials import SYSTEM
+
+    return t("系统", "system") if login == SYSTEM.login else login
 
 
 @verb("答复来信人", "Answer the person")

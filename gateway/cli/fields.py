@@ -5,7 +5,8 @@ Policy: what cannot be read is wrong use (exit code 2) and named; nothing is gue
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,8 @@ from gateway.errors import Refused
 
 if TYPE_CHECKING:
     from gateway.config import Audience, Config
+
+_AGE = re.compile(r"\d{1,3}(-\d{0,3})?|-\d{1,3}", re.ASCII)
 
 TemplateName = Annotated[
     str,
@@ -92,10 +95,22 @@ def audience(config: Config, named: str | None, options: dict[str, Any], list_fi
     given = {key: value for key, value in options.items() if value not in (None, [], ())}
     if list_file is not None:
         given["list"] = _inside(config, list_file)
+    _readable(given)
     if "age" not in given and "age" in base:
         return Audience.model_validate({**base, **given})
     age = given.pop("age", None)
     return Audience.of(age=age, **{**base, **given})
+
+
+def _readable(given: Mapping[str, Any]) -> None:
+    """Wrong use, told by the option's name; what is left the model judges."""
+    sex, age = given.get("sex"), given.get("age")
+    if sex is not None and sex not in ("男", "女"):
+        raise typer.BadParameter(t(f"--sex 要写 男 或 女：{sex}", f"--sex is 男 or 女: {sex}"))
+    if age is not None and not _AGE.fullmatch(age):
+        raise typer.BadParameter(
+            t(f"--age 要写成 18-22、60- 或 18：{age}", f"--age is written 18-22, 60- or 18: {age}")
+        )
 
 
 def _named(config: Config, name: str) -> Audience:

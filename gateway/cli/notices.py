@@ -25,9 +25,7 @@ from gateway.cli.tools import FILE, JsonFlag
 from gateway.errors import NotFound, Refused
 
 if TYPE_CHECKING:
-    from gateway.app import Gateway
     from gateway.config import Config
-    from gateway.officials import Official
     from gateway.outbox import Outbox
     from gateway.templates import Template
 
@@ -218,63 +216,8 @@ def _show_list(
 def send(
     ctx: typer.Context, template: TemplateName, to: ToNumber, set_: SetFields = None, json: JsonFlag = False
 ) -> None:
-    given, e164 = fields(set_), number(to)
-
-    async def work(gateway: Gateway, by: Official) -> int:
-        one = _notice(gateway.templates, template)
-        return await send_single(gateway, one, e164, given, by=by)
-
-    message_id = caller(ctx).act(work)
+    given = fields(set_)
+    message_id = caller(ctx).act(lambda gateway, by: gateway.broadcasts.send(template, to, given, by=by))
     if json:
         return shown.as_json({"message": message_id, "state": "waiting"})
     return shown.say(t("已排队，由运行中的 gateway serve 发送。", "Queued; a running gateway serve sends it."))
-
-
-async def send_single(gateway: Gateway, one: Template, phone: str, given: Mapping[str, str], *, by: Official) -> int:
-    """Queue one text to one number and answer its message id; Refused where the template or the number forbid it."""
-    from gateway import phone as phones
-    from gateway.model import Role
-    from gateway.store import audit, consent, people
-
-    by.needs(Role.AUTHOR, Role.CLERK, Role.DIRECTOR)
-    _check_single(one, given)
-
-    def queue(db: Any) -> int:
-        if not one.ignores_optout(given) and not consent.wants(db, phone, one.category):
-            raise Refused(f"这个号码退订了{one.name_zh}", f"this number opted out of {one.category}")
-        known = people.by_phone(db, phone)
-        person = known[0] if len(known) == 1 else None
-        own = {"姓名": person.name, "村": person.village, "组": person.grp} if person else {}
-        body = one.render({**own, **given}, away=bool(person and person.away_to))
-        now = gateway.clock.now()
-        span = gateway.config.hours[one.hours]
-        message_id = gateway.outbox.single(
-            db,
-            phone,
-            body,
-            now,
-            category=None if one.ignores_optout(given) else one.category,
-            hours=f"{span.open:%H:%M}-{span.close:%H:%M}" if span else None,
-            priority=one.priority,
-            expires_at=now + one.expires,
-            person_id=person.id if person else None,
-        )
-        if message_id is None:
-            raise Refused("没有通道能到这个号码", "no carrier reaches this number")
-        what = {"template": one.name, "sha256": one.sha256, "to": phones.mask(phone)}
-        audit.append(db, now, by.login, "send", f"message {message_id}", what)
-        return message_id
-
-    return await gateway.store.write(queue)
-
-
-def _check_single(one: Template, given: Mapping[str, str]) -> None:
-    if not one.single:
-        raise Refused(
-            f"模板 {one.name} 不能单发（没有 single = true），请用 gateway broadcast draft",
-            f"{one.name} is not marked single: use gateway broadcast draft",
-        )
-    if unknown := one.unknown(given):
-        raise Refused(f"模板里没有：{'、'.join(unknown)}", f"not in the template: {', '.join(unknown)}")
-    if missing := one.missing(given):
-        raise Refused(f"还缺：{'、'.join(missing)}", f"missing: {', '.join(missing)}")

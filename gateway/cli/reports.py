@@ -1,15 +1,15 @@
 """What was sent and to what end; who carries it.
 
 Policy
-- Figures come from the broadcasts' counters, which are counted anew before they are read, and so agree with what
-  `broadcast show` prints. Days are the site's, both ends included.
-- A report of one broadcast reads every text; that of a period reads counters alone.
+- Figures are added up elsewhere (`gateway.reports`); here they are put into tables and workbooks.
+- Without a terminal nothing is cut: a table is as wide as it needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,14 +24,12 @@ from gateway.cli.tools import FILE, JsonFlag
 if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.config import Config
-    from gateway.reports import BroadcastReport, LeftBehind
+    from gateway.reports import BroadcastReport, LeftBehind, PeriodReport
 
 OutFile = Annotated[Path | None, option("--out", value=FILE, zh="写成 .xlsx", en="write it as .xlsx")]
 
-MOST_BROADCASTS = 10_000
-SENT = ("approved", "stopped", "cancelled")
-COUNTED = ("texts", "delivered", "accepted", "undelivered", "rejected", "uncertain", "waiting")
-FIGURES = ("people", "texts", "parts", "cost")
+STATES = ("delivered", "accepted", "undelivered", "rejected", "uncertain", "waiting")
+"""States of texts in the order of a table's columns."""
 
 
 # --- a period ------------------------------------------------------------------------------------------------
@@ -54,7 +52,8 @@ def report(
     if out is not None:
         _write_period(out, found)
     if json:
-        return shown.as_json(found)
+        listed, totals = found.broadcasts, found.totals
+        return shown.as_json({"from": found.first, "to": found.last, "broadcasts": listed, "totals": totals})
     _show_period(found, who.config())
     return _say_written(out)
 
@@ -68,47 +67,27 @@ def _day(text: str) -> date | None:
         raise typer.BadParameter(t(f"日期要写成 2026-07-01：{text}", f"days are written 2026-07-01: {text}")) from None
 
 
-async def _period(gateway: Gateway, first: date | None, last: date | None) -> dict[str, Any]:
+async def _period(gateway: Gateway, first: date | None, last: date | None) -> PeriodReport:
     from gateway.officials import SYSTEM
 
-    today = gateway.clock.now().astimezone(gateway.zone).date()
-    first, last = first or (last or today).replace(day=1), last or today
-    start = datetime.combine(first, datetime.min.time(), gateway.zone)
-    end = datetime.combine(last + timedelta(days=1), datetime.min.time(), gateway.zone)
-    newest = await gateway.broadcasts.list(by=SYSTEM, limit=MOST_BROADCASTS)
-    rows = [row for row in newest if row.approved_at and start <= row.approved_at < end and row.state in SENT]
-    listed = [await _figures(gateway, row) for row in reversed(rows)]
-    names = (*FIGURES, *COUNTED[1:])
-    totals = {name: sum(row[name] for row in listed) for name in names}
-    return {"from": first, "to": last, "broadcasts": listed, "totals": totals}
+    return await gateway.reports.period(first, last, by=SYSTEM)
 
 
-async def _figures(gateway: Gateway, row: Any) -> dict[str, Any]:
-    counts = await gateway.broadcasts.counts(row.id)
-    about = shown.columns(row, "id", "title", "template", "category", "state", "author", "approver", "approved_at")
-    return {**about, **shown.columns(row, *FIGURES), **{name: counts[name] for name in COUNTED[1:]}}
-
-
-def _show_period(found: Mapping[str, Any], config: Config) -> None:
-    shown.say(t(f"{found['from']} 至 {found['to']}", f"{found['from']} to {found['to']}"))
-    if not found["broadcasts"]:
+def _show_period(found: PeriodReport, config: Config) -> None:
+    shown.say(t(f"{found.first} 至 {found.last}", f"{found.first} to {found.last}"))
+    if not found.broadcasts:
         return shown.say(t("这段时间没有发过。", "Nothing was sent in this time."))
     rows = [
-        (
-            row["id"],
-            row["title"],
-            shown.when(row["approved_at"], config),
-            *_cells(row),
-            shown.money(row["cost"], config),
-        )
-        for row in found["broadcasts"]
+        (one.id, one.title, shown.when(one.approved_at, config)[:10], *_cells(shown.plain(one)), shown.figure(one.cost))
+        for one in found.broadcasts
     ]
-    total = found["totals"]
-    rows.append(("", t("合计", "total"), "", *_cells(total), shown.money(total["cost"], config)))
-    return shown.table(_headings(), rows, right=(0, 3, 4, 5, 6, 7, 8), whole=(2,))
+    total = shown.figure(Decimal(found.totals["cost"]))
+    rows.append(("", t("合计", "total"), "", *_cells(found.totals), total))
+    return shown.table(_headings(config), rows, right=(0, 3, 4, 5, 6, 7, 8), whole=(2,))
 
 
-def _headings() -> tuple[str, ...]:
+def _headings(config: Config) -> tuple[str, ...]:
+    currency = shown.currency(config)
     return (
         t("编号", "id"),
         t("标题", "title"),
@@ -116,26 +95,25 @@ def _headings() -> tuple[str, ...]:
         t("人数", "people"),
         t("短信", "texts"),
         t("送达", "delivered"),
-        t("没到", "not delivered"),
-        t("还没结果", "not known yet"),
-        t("费用", "cost"),
+        t("没到", "missed"),
+        t("未明", "unknown"),
+        t(f"费用（{currency}）", f"cost ({currency})"),
     )
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    missed = row["undelivered"] + row["rejected"]
-    open_ = row["accepted"] + row["uncertain"] + row["waiting"]
-    return tuple(f"{n:,}" for n in (row["people"], row["texts"], row["delivered"], missed, open_))
+    """People, texts, and what became of these; the three last ones add up to the texts."""
+    unknown = row["accepted"] + row["uncertain"] + row["waiting"]
+    missed = row["texts"] - row["delivered"] - unknown
+    return tuple(f"{n:,}" for n in (row["people"], row["texts"], row["delivered"], missed, unknown))
 
 
-def _write_period(out: Path, found: Mapping[str, Any]) -> None:
+def _write_period(out: Path, found: PeriodReport) -> None:
     from gateway.cli import spreadsheet
+    from gateway.reports import FIGURES
 
-    headings = [*_headings()[:2], t("批准人", "approver"), *(_figure_name(name) for name in (*FIGURES, *COUNTED[1:]))]
-    rows = [
-        [row["id"], row["title"], row["approver"], *(row[name] for name in (*FIGURES, *COUNTED[1:]))]
-        for row in found["broadcasts"]
-    ]
+    headings = [t("编号", "id"), t("标题", "title"), t("批准人", "approver"), *map(_figure_name, FIGURES)]
+    rows = [[one.id, one.title, one.approver, *(getattr(one, name) for name in FIGURES)] for one in found.broadcasts]
     spreadsheet.write(out, {t("群发", "broadcasts"): (headings, rows)})
 
 
@@ -189,7 +167,7 @@ def _span(first: datetime | None, last: datetime | None, config: Config) -> str:
 
 
 def _by(title: str, by: Mapping[str, Mapping[str, int]]) -> tuple[list[str], list[list[Any]]]:
-    states = [name for name in COUNTED[1:] if any(name in counts for counts in by.values())]
+    states = [name for name in STATES if any(name in counts for counts in by.values())]
     states += sorted({name for counts in by.values() for name in counts} - set(states))
     rows = [[name or "—", sum(counts.values()), *(counts.get(one, 0) for one in states)] for name, counts in by.items()]
     return [title, t("短信", "texts"), *(shown.state(one) for one in states)], rows
@@ -239,7 +217,7 @@ SIGNATURES = {
 }
 
 
-@verb("列出通道账号、能到的运营商、有没有待发的", "List the accounts, the operators they reach, what waits for them")
+@verb("列出通道账号、能到的运营商、待发的短信数", "List the accounts, the operators they reach, the texts that wait")
 def carriers(ctx: typer.Context, json: JsonFlag = False) -> None:
     who = caller(ctx)
     rows = who.read(_accounts)
@@ -256,7 +234,7 @@ def carriers(ctx: typer.Context, json: JsonFlag = False) -> None:
         t("签名", "signature"),
         t("待发", "waiting"),
     )
-    return shown.table(headings, [_account_row(one, config) for one in rows], right=(4, 5), whole=(0, 1))
+    return shown.table(headings, [_account_row(one, config) for one in rows], right=(4, 5, 7), whole=(0, 1))
 
 
 def _account_row(one: Mapping[str, Any], config: Config) -> tuple[str, ...]:
@@ -268,14 +246,12 @@ def _account_row(one: Mapping[str, Any], config: Config) -> tuple[str, ...]:
         t(f"{one['rate']:g} 条/秒", f"{one['rate']:g}/s"),
         shown.money(one["price"], config),
         t(*SIGNATURES[one["signature_state"]]),
-        t("有", "yes") if one["waiting"] else t("无", "no"),
+        f"{one['waiting']:,}",
     )
 
 
 async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:
-    from gateway.store import parcels
-
-    now, config = gateway.clock.now(), gateway.config
+    config, waiting = gateway.config, await gateway.waiting()
     return [
         {
             "name": name,
@@ -286,7 +262,7 @@ async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:
             "links": one.links,
             "price": config.price(name),
             "signature_state": one.signature_state,
-            "waiting": await gateway.store.read(parcels.has_ready, name, now),
+            "waiting": waiting[name],
         }
         for name, one in config.carriers.items()
     ]

@@ -243,6 +243,18 @@ def export(
 # --- consent, forget -----------------------------------------------------------------------------------------
 
 
+SELF = ("本人", "themselves")
+SOURCES = {
+    "counter": ("窗口", "at the counter"),
+    "call": ("来电", "by phone"),
+    "letter": ("书面", "in writing"),
+    "sms": ("短信", "by text"),
+    "webhook": ("短信（接口）", "by text (webhook)"),
+    "cli": ("短信（命令行代收）", "by text (typed in)"),
+}
+"""How a word of consent came, (zh, en); anything else is shown as whoever wrote it down put it."""
+
+
 @verb(
     "看一个号码退订过什么；--out／--in 代为登记",
     "What a number opted out of; --out / --in writes down what they said",
@@ -301,8 +313,15 @@ def _show_consent(found: Sequence[Consent], names: Mapping[str, str], config: Co
     rows = []
     for one in found:
         about = t("全部", "all") if one.category is None else t(names.get(one.category, one.category), one.category)
-        rows.append((shown.when(one.at, config), about, words[one.state], one.source, one.wording, one.by))
+        how, by = _source(one.source, config), t(*SELF) if one.by == "self" else one.by
+        rows.append((shown.when(one.at, config), about, words[one.state], how, one.wording, by))
     return shown.table(headings, rows)
+
+
+def _source(source: str, config: Config) -> str:
+    if source in config.carriers:
+        return t(f"短信（{source}）", f"by text ({source})")
+    return t(*SOURCES.get(source, (source, source)))
 
 
 @verb("按本人要求删除一个人；法定要留的到期自动删", "Forget a person; what the law keeps goes when its days are over")

@@ -1,13 +1,14 @@
 """Schedules from the keyboard: what is due, what was missed, who stands for it.
 
-Policy: a slot that waits for a person is named by its due time, as `list` prints it. Faults that stand are printed with
-the list, since nobody looks for them elsewhere.
+Policy: a slot that waits for a person is named by its due time, as `list` prints it. Faults that stand come first in
+the list, with what one may do about them, since nobody looks for them elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.config import Config
     from gateway.officials import Official
-    from gateway.schedule import Slot, Upcoming
+    from gateway.schedule import Fault, Slot, Upcoming
 
 Name = Annotated[str, argument(("定时", "NAME"), zh="config.toml 里的名字", en="its name in config.toml")]
-DUE_FORMAT = "%Y-%m-%d %H:%M"
+NEXT_RUNS = 5
 
 SLOTS = {
     "due": ("正在发", "under way"),
@@ -44,51 +45,84 @@ STANDING = {
 MISSED = {"late": ("补发", "late"), "skip": ("不补", "skip"), "ask": ("问人", "ask")}
 
 
-@verb("列出定时任务、下次时间、最近几次和现有故障", "List schedules, their next times, the last slots, standing faults")
+@verb(
+    "列出要处理的故障、定时任务、以后五次的时间、最近几次的结果",
+    "List standing faults, schedules with their next five runs, and what became of the last ones",
+)
 def list_(ctx: typer.Context, json: JsonFlag = False) -> None:
     who = caller(ctx)
     found, faults = who.read(_upcoming)
     if json:
         return shown.as_json({"schedules": found, "faults": faults})
     config = who.config()
+    _show_faults(faults, config)
     _show_schedules(found, config)
-    _show_slots([slot for one in found for slot in one.slots], config)
-    for fault in faults:
-        shown.say(f"{t('故障', 'fault')}  {t(fault['zh'], fault['en'])}")
-    return None
+    _show_slots([slot for one in found for slot in one.slots], {one.key for one in faults}, config)
+    return _show_steps(faults)
 
 
-async def _upcoming(gateway: Gateway) -> tuple[list[Upcoming], list[dict[str, Any]]]:
-    from gateway.store import slots
+async def _upcoming(gateway: Gateway) -> tuple[list[Upcoming], list[Fault]]:
+    return await gateway.schedules.upcoming(NEXT_RUNS), await gateway.schedules.faults()
 
-    faults = await gateway.store.read(slots.faults)
-    return await gateway.schedules.upcoming(3), [shown.columns(one, "key", "zh", "en", "since") for one in faults]
+
+def _show_faults(faults: list[Fault], config: Config) -> None:
+    if faults:
+        rows = [(shown.when(one.since, config), t(one.zh, one.en)) for one in faults]
+        shown.table((t("从何时起", "since"), t("要处理", "to be dealt with")), rows)
+
+
+STEPS = {
+    "asked": (
+        "补发：gateway schedule run 名字 --due 时间；不发：gateway schedule skip 名字 时间",
+        "send it late: gateway schedule run NAME --due TIME; leave it: gateway schedule skip NAME TIME",
+    ),
+    "approval": ("审批：gateway broadcast approve 编号", "approve: gateway broadcast approve ID"),
+    "clock": ("时钟没有错：gateway schedule confirm-clock", "the clock is right: gateway schedule confirm-clock"),
+}
+"""What a person may do about a fault, by its kind; a slot at fault is answered like one that asks."""
+
+
+def _show_steps(faults: list[Fault]) -> None:
+    kinds = {one.key.partition(":")[0] for one in faults}
+    for kind in dict.fromkeys("asked" if one == "slot" else one for one in sorted(kinds)):
+        if kind in STEPS:
+            shown.hint(t(*STEPS[kind]))
 
 
 def _show_schedules(found: list[Upcoming], config: Config) -> None:
     headings = (
         t("定时", "schedule"),
         t("对象", "audience"),
-        t("下次", "next"),
-        t("错过时", "if missed"),
-        t("长期审批", "standing approval"),
+        t("错过时", "missed"),
+        t("长期审批", "standing"),
+        t("以后五次", "next five runs"),
     )
-    rows = []
-    for one in found:
-        due = t("暂停中", "paused") if one.paused else shown.when(next(iter(one.due), None), config, "—")
-        rows.append((one.name, one.audience, due, t(*MISSED[one.missed]), t(*STANDING[one.standing])))
-    shown.table(headings, rows, whole=(0, 2))
+    shown.table(headings, [row for one in found for row in _rows(one, config)], whole=(0, 4))
 
 
-def _show_slots(found: list[Slot], config: Config) -> None:
+def _rows(one: Upcoming, config: Config) -> Iterator[Sequence[str]]:
+    """The runs one under the other; of a paused schedule those that it would have if it were resumed."""
+    due = [shown.when(at, config) for at in one.due] or ["—"]
+    first, *others = [t("暂停中", "paused"), *due] if one.paused else due
+    yield one.name, one.audience, t(*MISSED[one.missed]), t(*STANDING[one.standing]), first
+    yield from (("", "", "", "", run) for run in others)
+
+
+def _show_slots(found: list[Slot], faults: Collection[str], config: Config) -> None:
     if not found:
         return
-    headings = (t("时间", "due"), t("定时", "schedule"), t("结果", "what became of it"), t("群发", "broadcast"), "")
+    headings = (t("时间", "due"), t("定时", "schedule"), t("结果", "outcome"), t("群发", "id"), "")
     rows = [
-        (shown.when(one.due_at, config), one.schedule, t(*SLOTS[one.state]), one.broadcast_id, _note(one.note))
+        (shown.when(one.due_at, config), one.schedule, _outcome(one, faults), one.broadcast_id, _note(one.note))
         for one in sorted(found, key=lambda slot: slot.due_at, reverse=True)
     ]
     shown.table(headings, rows, right=(3,), whole=(0, 1))
+
+
+def _outcome(slot: Slot, faults: Collection[str]) -> str:
+    """A slot's part is done once its texts are written; what then waits for approval is not sent."""
+    waits = f"approval:{slot.broadcast_id}" in faults
+    return shown.state("composed") if waits else t(*SLOTS[slot.state])
 
 
 def _note(note: str) -> str:

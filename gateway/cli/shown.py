@@ -23,10 +23,12 @@ from gateway.cli.language import t
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from gateway.config import Config
 
 PIPE_WIDTH = 200
+NARROWEST = 8  # cells of a column that may be folded
 CURRENCIES = {"CNY": ("元", "CNY")}
 
 STATES: Mapping[str, tuple[str, str]] = {
@@ -165,7 +167,20 @@ def table(
         made.add_column(heading, justify=justify, overflow="fold", no_wrap=kept)
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
-    show(made)
+    show(_uncut(made, console().width))
+
+
+def _uncut(made: Table, width: int) -> Table:
+    """In a narrow window the other columns fold before a figure loses a digit; at the worst its lines are broken."""
+    from rich.cells import cell_len
+
+    needed = 0
+    for column in made.columns:
+        widest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        column.min_width = widest if column.no_wrap else min(widest, NARROWEST)
+        needed += column.min_width + 1
+    made.width = needed if needed > width else None
+    return made
 
 
 def facts(rows: Iterable[tuple[str, object]]) -> None:
@@ -185,7 +200,7 @@ def show(what: RenderableType) -> None:
     """Print something drawn; in a pipe without the spaces that fill its lines."""
     out = console()
     if out.is_terminal:
-        return out.print(what)
+        return out.print(what, crop=False)
     with out.capture() as drawn:
         out.print(what)
     lines = [line.rstrip() for line in drawn.get().splitlines()]

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -78,7 +79,8 @@ class Dispatcher:
     ) -> None:
         self._store, self._clock = store, clock
         self._settled_to = 0
-        node = f"{os.uname().nodename}:{os.getpid()}"
+        # Containers may share host names and pids; a node is one process.
+        node = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self.accounts = {
             setup.name: Account(store, setup, node=node, clock=clock, zone=zone, recent=recent, receive=receive)
             for setup in setups

@@ -176,7 +176,10 @@ class Account:
             if not self._failed.is_set():
                 await asyncio.wait({running}, timeout=GRACE_SECONDS)
             await carrier.close()
-            await running
+            # With the database away an end must not wait for it: what is unrecorded is found by `recover`.
+            await asyncio.wait({running}, timeout=GRACE_SECONDS)
+            if running.done():
+                running.result()
         finally:
             self._holder = None
             holder.drop()

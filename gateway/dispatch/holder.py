@@ -22,7 +22,7 @@ from gateway.carriers import Accepted, Answer, Carrier, Deferred, Rejected, Text
 from gateway.dispatch.pace import Bucket, Pace
 from gateway.dispatch.withdrawals import Withdrawals
 from gateway.model import PARCEL_SIZE, Outcome, ParcelState, Priority
-from gateway.store import DATABASE_ERRORS, Store, parcels
+from gateway.store import DATABASE_ERRORS, REFUSED_ROWS, Store, parcels
 from gateway.store.parcels import Again, EpochLost, OpenParcel, Result, Step, Verdict
 from gateway.store.receipts import Part, Recent
 from gateway.worktime import Clock, Hours
@@ -35,13 +35,6 @@ POLL_SECONDS = 0.2
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 hours_of = lru_cache(maxsize=64)(Hours.parse)
-
-
-def _storable(said: str) -> str:
-    """What an operator says, as every database takes it: one odd character would be tried again for ever."""
-    if said.isascii() and "\0" not in said:
-        return said
-    return said.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 @dataclass(slots=True)
@@ -140,8 +133,8 @@ class Holder:
         if isinstance(answer, Accepted):
             for part, ref in enumerate(answer.refs, 1):
                 self._recent.remember(self.carrier.name, ref, Part(text.key, text.attempt, part, text.phone))
-            return Result(text.key, text.parts, Outcome.ACCEPTED, tuple(map(_storable, answer.refs)), None)
-        error = _storable(answer.error)
+            return Result(text.key, text.parts, Outcome.ACCEPTED, answer.refs, None)
+        error = answer.error
         if isinstance(answer, Rejected):
             return Result(text.key, text.parts, Outcome.REJECTED, (), error)
         if isinstance(answer, Deferred):
@@ -202,7 +195,8 @@ class Holder:
                     now,
                     attempt > 0,
                 )
-            except EpochLost:
+            except (EpochLost, *REFUSED_ROWS):
+                # Trying again would say the same; the account is taken anew and what is unrecorded found by `recover`.
                 raise
             except DATABASE_ERRORS as error:
                 wait = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]

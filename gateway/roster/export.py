@@ -20,7 +20,7 @@ from typing import Any, Final, TextIO
 import xlsxwriter
 
 from gateway import phone as phones
-from gateway.errors import Conflict, Refused
+from gateway.errors import Conflict, NotFound, Refused
 
 HEADINGS: Final = ("姓名", "手机号", "村", "组", "性别", "出生日期", "标签", "在外务工地", "备注", "代收电话")
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -79,9 +79,11 @@ class Export:
     """One file in the making; all its methods block and are called one after another, from any thread."""
 
     def __init__(self, path: Path) -> None:
-        """Refused for another ending than .xlsx and .csv, Conflict where the file exists."""
+        """Refused for another ending than .xlsx and .csv, NotFound without its directory, Conflict where it exists."""
         if path.suffix.lower() not in (".xlsx", ".csv"):
             raise Refused("只能导出为 .xlsx 或 .csv", "exports end in .xlsx or .csv")
+        if not path.parent.is_dir():
+            raise NotFound(f"没有目录 {path.parent}", f"there is no directory {path.parent}")
         if path.exists():
             raise Conflict(f"{path.name} 已经存在，请换个名字", f"{path.name} exists already; name another file")
         self._path = path

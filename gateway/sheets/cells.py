@@ -23,6 +23,7 @@ _TIME: Final = re.compile(r"[ T]+\d{1,2}:\d{2}.*")
 _SERIAL: Final = re.compile(r"\d{5}")
 _SERIAL_ZERO: Final = date(1899, 12, 30)
 _EARLIEST: Final = 1900  # nobody on a roster is older
+_WORDS_SHOWN: Final = 12
 
 
 def written(cell: Cell) -> str:
@@ -85,7 +86,9 @@ def calendar_day(year: int, month: int, day_of_month: int) -> date | None:
 
 
 def hidden(cell: Cell) -> str:
-    """What stood in a number's cell, for a person who must find it again: its ends only."""
+    """What stood in a number's cell, for a person who must find it again: a number's ends only, words (无) whole."""
     text = _SPACED.sub("", plain(written(cell)))
+    if not any(char.isnumeric() for char in text):
+        return text[:_WORDS_SHOWN]
     kept = 3 if len(text) > 8 else 1
     return f"{text[:kept]}{'*' * max(2, len(text) - 2 * kept)}{text[-kept:]}" if text else ""

@@ -248,10 +248,12 @@ def _example(offered: Sequence[str]) -> str:
 def _offered(row: Row, positions: Iterable[int]) -> list[str]:
     """What a person may answer: the heading, or the column's letter where the heading is not one of a kind.
 
-    Cells with many digits are never shown: a table without a heading has people in its first row.
+    A row with many digits in a cell is no heading: a table without one has people in its first row.
     """
     texts = [heading(cell) if isinstance(cell, str) else "" for cell in row.cells]
-    plain = [bool(text) and len(text) < 20 and not _MANY_DIGITS.search(text) for text in texts]
+    if any(_MANY_DIGITS.search(written(cell)) for cell in row.cells):
+        texts = ["" for _ in texts]
+    plain = [bool(text) and len(text) < 20 for text in texts]
     return [texts[place] if plain[place] and texts.count(texts[place]) == 1 else _letters(place) for place in positions]
 
 
@@ -271,6 +273,10 @@ def _blank(row: Row) -> bool:
 
 
 def _repeats(row: Row, header: Header) -> bool:
+    """The heading again, or the second row of one: nobody's number is 手机号."""
+    number = header.cell(row, "phone")
+    if isinstance(number, str) and not number.isdecimal() and heading(number) in PHONES:
+        return True
     return header.row > 0 and all(
         place < len(row.cells) and row.cells[place] == header.cells[place]
         for place in header.columns.values()

@@ -130,6 +130,6 @@ def which_sheet(table: Table) -> Unsure:
     return Unsure(
         "sheet",
         table.sheet_names,
-        f"{table.name} 有多个工作表，请指明用哪一个：{named}",
-        f"{table.name} has several sheets; say which one: {named}",
+        f"{table.name} 有多个工作表：{named}。请指明用哪一个，例如 --sheet {table.sheet_names[0]}",
+        f"{table.name} has several sheets: {named}; say which one, such as --sheet {table.sheet_names[0]}",
     )

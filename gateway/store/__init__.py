@@ -11,6 +11,6 @@ Policy
 
 from __future__ import annotations
 
-from gateway.store.engine import DATABASE_ERRORS, Job, Store, open_store
+from gateway.store.engine import DATABASE_ERRORS, REFUSED_ROWS, Job, Store, open_store
 
-__all__ = ["DATABASE_ERRORS", "Job", "Store", "open_store"]
+__all__ = ["DATABASE_ERRORS", "REFUSED_ROWS", "Job", "Store", "open_store"]

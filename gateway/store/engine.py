@@ -20,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -31,7 +31,14 @@ Job = Callable[Concatenate[Connection, P], T]
 DATABASE_ERRORS = (DBAPIError, OSError, TimeoutError, PoolExhausted)
 """What `read` and `write` raise when the database is locked, full, restarting, away or has no connection left."""
 
+REFUSED_ROWS = (IntegrityError, DataError)
+"""Those of them that say the same however often one tries."""
+
 BUSY_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
+STATEMENT_SECONDS = 60.0
+"""A statement of ours takes milliseconds; one that takes this long has lost its database."""
+
 GROUP_JOBS = 64
 RETRIES = 6
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
@@ -197,6 +204,8 @@ def open_store(url: str) -> Store:
         pool_pre_ping=True,
         hide_parameters=True,  # numbers and texts, in every error that is logged
         connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": STATEMENT_SECONDS,
             # A frozen process must not keep an account's row locked: its transaction ends by itself.
             "server_settings": {"idle_in_transaction_session_timeout": "1000", "timezone": "UTC"},
         },

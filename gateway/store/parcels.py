@@ -51,6 +51,7 @@ from gateway.model import (
 )
 from gateway.store import bulk
 from gateway.store.tables import account, consent, message, parcel, receipt, submission
+from gateway.store.types import storable
 
 MESSAGE_COLUMNS = ("id", "phone", "person_id", "body", "parts", "created_at")
 SUBMISSION_COLUMNS = ("message_id", "attempt", "part", "outcome", "carrier", "carrier_ref", "error", "at")
@@ -337,9 +338,10 @@ def _not_yet_written(db: Connection, name: str, epoch: int, step: Step, watched:
 
 def _rows(carrier: str, results: Iterable[tuple[int, int, Result]], now: datetime) -> Iterable[bulk.Row]:
     for _, attempt, result in results:
+        error = result.error and storable(result.error)
         for part in range(1, result.parts + 1):
-            ref = result.refs[part - 1] if result.refs else None
-            yield (result.key, attempt, part, result.outcome.value, carrier, ref, result.error, now)
+            ref = storable(result.refs[part - 1]) if result.refs else None
+            yield (result.key, attempt, part, result.outcome.value, carrier, ref, error, now)
 
 
 def _raise_watermarks(db: Connection, marks: dict[int, int]) -> None:

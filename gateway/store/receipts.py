@@ -17,11 +17,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import text as sql
 
 from gateway.model import Outcome, home_parcel
 from gateway.store import bulk
 from gateway.store.parcels import home_of, mark_stale
 from gateway.store.tables import message, parcel, receipt, receipt_unmatched, submission
+from gateway.store.types import storable
 
 RECENT_REFS = 200_000
 """About 26 MB."""
@@ -30,6 +32,10 @@ RECEIPT_COLUMNS = ("message_id", "attempt", "part", "state", "error", "matched",
 UNMATCHED_COLUMNS = ("carrier", "carrier_ref", "phone", "state", "error", "why", "at", "parked_at")
 SETTLE_BEFORE = timedelta(minutes=1)
 """How much earlier than the text a receipt's time may lie: operators' clocks differ."""
+
+
+UNKNOWN = sql("receipt_unmatched.why = 'unknown'")
+"""In the partial index's own words."""
 
 
 class Part(NamedTuple):
@@ -88,6 +94,7 @@ class Settled:
 
 def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Part | None], now: datetime) -> Stored:
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
+    told = [one._replace(ref=storable(one.ref), error=one.error and storable(one.error)) for one in told]
     # References wrap: where the newest part of this one went to another number, an older one may be meant.
     known = [part if part and part.phone == t.phone else None for t, part in zip(told, known, strict=True)]
     found = _look_up(db, carrier, [t.ref for t, part in zip(told, known, strict=True) if part is None])
@@ -143,7 +150,7 @@ def settle(db: Connection, parked_before: datetime, limit: int = 500, after: int
 
     One slice from the id `after` on; go on with `next`, so that what fits nobody's text is in no other's way.
     """
-    unknown = and_(receipt_unmatched.c.why == "unknown", receipt_unmatched.c.parked_at <= parked_before)
+    unknown = and_(UNKNOWN, receipt_unmatched.c.parked_at <= parked_before)
     query = select(receipt_unmatched).where(unknown, receipt_unmatched.c.id > after)
     parked = db.execute(query.order_by(receipt_unmatched.c.id).limit(limit)).all()
     by_carrier: dict[str, list[Any]] = defaultdict(list)

@@ -3,22 +3,29 @@
 Policy
 - A report is read in one snapshot, so that its figures agree with each other whatever arrives meanwhile.
 - A text's state is derived from facts as everywhere (`parcels.states_in`); no counter is trusted and none is written.
+  Only a period is told by counters, for its texts may be millions; whoever asks has stale parcels counted first.
 - Memory: one slice of `SLICE` parcels (at most 10,000 texts) at a time, and whoever was not reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, or_, select, text, update
 
 from gateway.model import BroadcastState, LeftOut, ParcelState, TextState, home_parcel, message_id
 from gateway.store import parcels
+from gateway.store.parcels import COUNTED
 from gateway.store.tables import audit, broadcast, left_out, message, parcel, person, receipt, submission
 
 SLICE = 20
+SENT = (BroadcastState.APPROVED, BroadcastState.STOPPED, BroadcastState.CANCELLED)
+PERIOD_COLUMNS = (
+    *("id", "title", "template", "category", "state", "author", "approver", "approved_at"),
+    *("people", "texts", "parts", "cost"),
+)
 PAID_ELSEWHERE = "payout:duplicate_person"
 """A row of a payout sheet whose person another row pays: the text of that row decides whether they were reached."""
 
@@ -123,6 +130,25 @@ def composed_at(db: Connection, row: Any) -> datetime | None:
     query = select(func.max(audit.c.at)).where(about, audit.c.day >= row.created_at.date())
     found: datetime | None = db.execute(query).scalar_one()
     return found
+
+
+def period(db: Connection, start: datetime, end: datetime, area: str) -> list[Any]:
+    """Broadcasts of an area approved from `start` up to `end`, with the counters of their parcels, in order.
+
+    Count stale parcels before asking. `waiting` is what none of the other states holds.
+    """
+    b, p = broadcast.c, parcel.c
+    known = {state.value: func.coalesce(func.sum(p[state.value]), 0) for state in COUNTED}
+    waiting = func.coalesce(func.sum(p.n), 0) - sum(known.values(), literal(0))
+    homes = broadcast.outerjoin(parcel, and_(p.broadcast_id == b.id, p.members.is_(None)))
+    query = select(*(b[name] for name in PERIOD_COLUMNS), waiting.label("waiting"), *_labelled(known))
+    theirs = and_(b.approved_at >= start, b.approved_at < end, b.area.startswith(area, autoescape=True))
+    chosen = query.select_from(homes).where(theirs, b.state.in_(SENT))
+    return list(db.execute(chosen.group_by(b.id).order_by(b.id)).all())
+
+
+def _labelled(columns: Mapping[str, ColumnElement[int]]) -> list[ColumnElement[int]]:
+    return [column.label(name) for name, column in columns.items()]
 
 
 # -- who was not reached ---------------------------------------------------------------------------------------

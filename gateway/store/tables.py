@@ -338,6 +338,8 @@ receipt_unmatched = Table(
     Column("parked_at", Instant, nullable=False),
     UniqueConstraint("carrier", "carrier_ref", "phone", "state"),
 )
+_unknown = text("why = 'unknown'")
+Index("ix_receipt_unmatched_unknown", receipt_unmatched.c.id, sqlite_where=_unknown, postgresql_where=_unknown)
 Index("ix_receipt_unmatched_phone", receipt_unmatched.c.carrier, receipt_unmatched.c.phone)
 
 # -- schedules and feeds ---------------------------------------------------------------------------------------

@@ -50,3 +50,13 @@ class Personal(TypeDecorator[str]):
 def sealed(phone: str) -> str:
     """The form in which a number is looked up; the same as it is stored in."""
     return phone
+
+
+def storable(said: str) -> str:
+    """What an operator says, as every database takes it: one odd character would be repeated for ever.
+
+    NUL disappears and lone surrogates become "?"; PostgreSQL takes neither.
+    """
+    if said.isascii() and "\0" not in said:
+        return said
+    return said.replace("\0", "").encode("utf-8", "replace").decode()

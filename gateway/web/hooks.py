@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -36,6 +37,9 @@ from gateway.store.inbound import digest
 from gateway.worktime import Clock
 
 log = structlog.get_logger()
+
+_as_written = partial(json.dumps, ensure_ascii=False)
+"""Chinese as it is read, not as escapes."""
 
 LARGEST_BODY = 64 * 1024
 LONGEST_ID = 255
@@ -198,4 +202,5 @@ def _refusal(
     status: int, error: GatewayError, field: str = "", headers: Mapping[str, str] | None = None
 ) -> web.Response:
     said = {"stored": False, "error": {"zh": error.zh, "en": error.en}}
-    return web.json_response(said | ({"field": field} if field else {}), status=status, headers=headers)
+    body = said | ({"field": field} if field else {})
+    return web.json_response(body, status=status, headers=headers, dumps=_as_written)

@@ -70,7 +70,7 @@ def test_a_payout_is_checked_against_the_roster(gateway: Gateway, site: Path) ->
     ("options", "code"),
     [
         (["--audience", "nobody"], 1),
-        (["--age", "old"], 1),
+        (["--age", "old"], 2),
         (["--village", "李家村", "--at", "soon"], 2),
         (["--set", "事项"], 2),
         (["--set", "颜色=红"], 1),
@@ -166,7 +166,8 @@ def test_a_periods_report_adds_up(gateway: Gateway, site: Path, people: Mapping[
 
 def test_accounts_show_what_waits(gateway: Gateway, site: Path) -> None:
     [account] = gateway("carriers", "--json").fine().json
-    assert (account["name"], account["waiting"]) == ("simulator", False)
+    assert (account["name"], account["waiting"]) == ("simulator", 0)
     approved(gateway)
-    assert gateway("carriers", "--json").fine().json[0]["waiting"] is True
+    texts = gateway("broadcast", "show", "1", "--json").fine().json["texts"]
+    assert gateway("carriers", "--json").fine().json[0]["waiting"] == texts
     assert "移动、电信、联通、广电" in gateway("carriers").fine().out

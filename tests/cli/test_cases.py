@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.conftest import Gateway
+from gateway.cli.cases import INTENTS
+from gateway.words import Intent
 
 
 def asked(gateway: Gateway) -> str:
@@ -53,3 +55,33 @@ def test_what_there_is_not(gateway: Gateway, site: Path) -> None:
     assert gateway("cases", "show", "1").code == 1
     assert gateway("cases", "list", "--state", "lost").code == 2
     assert gateway("cases", "reply", "1", "好", "--as", "li").code == 1
+
+
+def test_a_list_is_asked_for_in_the_words_it_is_shown_in(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    assert number in gateway("cases", "list", "--state", "待办").fine().out
+    assert "待办、已答复、已办结" in gateway("cases", "list", "--state", "lost").err
+    assert "front-desk" in gateway("cases", "list", "--window", "nowhere").err
+
+
+def test_what_opens_no_case_is_told_to_go_on_with_one(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    assert gateway("inbound", "13800130011", "谢谢").fine().out == f"致谢，不开件\n记入件 {number}\n"
+
+
+def test_an_empty_text_is_seen_in_the_list(gateway: Gateway, site: Path) -> None:
+    gateway("inbound", "13800130011", "").fine()
+    assert "（空白）" in gateway("cases", "list").fine().out
+
+
+def test_a_conversation_is_told_in_words_and_numbers_as_one_dials_them(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    shown = gateway("cases", "show", number, "--full-numbers").fine().out
+    assert "已回执  系统" in shown
+    assert "+86" not in shown
+    abroad = gateway("inbound", "0912-0000000", "低保怎么办", "--json").fine().json["case"]
+    assert "+869120000000" in gateway("cases", "show", abroad, "--full-numbers").fine().out
+
+
+def test_every_intent_has_its_words() -> None:
+    assert {intent.value for intent in Intent} == set(INTENTS)

@@ -65,8 +65,17 @@ def test_only_single_templates_are_sent_singly(gateway: Gateway, site: Path, car
 def test_one_text_is_queued_and_audited(gateway: Gateway, site: Path, card: None) -> None:
     sent = gateway("send", "card", "--to", "13800130011", "--set", "证件=社保卡", "--as", "wang")
     assert "已排队" in sent.fine().out
-    assert gateway("carriers", "--json").fine().json[0]["waiting"] is True
+    assert gateway("carriers", "--json").fine().json[0]["waiting"] == 1
     assert gateway("audit", "verify").code == 0
+
+
+def test_an_appointment_of_the_sample_site_is_sent_to_one_person(gateway: Gateway, site: Path) -> None:
+    values = ("姓名=李秀英", "时间=8月3日7时30分", "地点=县医院体检中心", "电话=0912-0000800")
+    given = [word for value in values for word in ("--set", value)]
+    sent = gateway("send", "conscription-physical", "--to", "18600130001", *given, "--as", "wang", "--json")
+    assert sent.fine().json["state"] == "waiting"
+    refused = gateway("send", "conscription-physical", "--to", "110", *given, "--as", "wang")
+    assert (refused.code, refused.out) == (1, "")
 
 
 def test_who_opted_out_gets_none(gateway: Gateway, site: Path, card: None) -> None:

@@ -59,10 +59,14 @@ def test_consent_is_written_down_and_shown(gateway: Gateway, site: Path) -> None
     assert "没有退订过" in gateway("roster", "consent", "13800130011").fine().out
     out = ("roster", "consent", "13800130011", "--out", "--category", "jobs", "--wording", "别再发招工")
     said = gateway(*out, "--as", "wang").fine().out
+    assert "窗口" in said
     assert "招工信息" in said
     assert "别再发招工" in said
     assert gateway("roster", "consent", "13800130011", "--out", "--category", "noise", "--as", "wang").code == 1
     assert [one["state"] for one in gateway("roster", "consent", "13800130011", "--json").fine().json] == ["out"]
+    gateway("inbound", "13800130011", "退订").fine()
+    heard = gateway("roster", "consent", "13800130011").fine().out.splitlines()[-1].split()
+    assert heard[4:] == ["短信（命令行代收）", "退订", "本人"]
 
 
 def test_forgetting_asks_first(gateway: Gateway, site: Path) -> None:

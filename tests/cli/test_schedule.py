@@ -10,8 +10,11 @@ from cli.conftest import Gateway
 def test_schedules_are_listed_with_what_stands(gateway: Gateway, site: Path) -> None:
     found = gateway("schedule", "list", "--json").fine().json
     assert [one["name"] for one in found["schedules"]] == ["weather-daily", "pension-reminder", "forest-fire"]
-    assert all(one["due"] for one in found["schedules"])
+    assert [len(one["due"]) for one in found["schedules"]] == [5, 5, 5]
+    assert found["faults"] == []
     said = gateway("schedule", "list").fine().out
+    assert said.count(" 09:00") == 5
+    assert "要处理" not in said
     assert "长期审批" in said
     assert "没有" in said
 
@@ -19,7 +22,10 @@ def test_schedules_are_listed_with_what_stands(gateway: Gateway, site: Path) -> 
 def test_a_run_waits_for_approval_until_one_stands(gateway: Gateway, site: Path) -> None:
     ran = gateway("schedule", "run", "pension-reminder", "--as", "li").fine()
     assert ran.out == "群发 1：待审批\n"
-    assert "等待审批" in gateway("schedule", "list").fine().out
+    listed = gateway("schedule", "list").fine()
+    assert 0 < listed.out.index("等待审批") < listed.out.index("weather-daily")
+    assert "待审批" in listed.out.splitlines()[-1]
+    assert listed.err == "审批：gateway broadcast approve 编号\n"
     ceilings = ("--max-people", "5000", "--max-cost", "500")
     stood = gateway("schedule", "approve", "pension-reminder", "--broadcast", "1", *ceilings, "--as", "li").fine()
     assert "500.00 元" in stood.out

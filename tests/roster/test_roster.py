@@ -310,6 +310,11 @@ async def test_an_export_is_imported_again_without_a_change(
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
+async def test_an_export_needs_its_directory(desk: Roster, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no directory"):
+        await desk.export(tmp_path / "nowhere" / "out.csv", by=SYSTEM)
+
+
 async def test_no_cell_of_an_export_is_a_formula(desk: Roster, sheet: Callable[..., Path], tmp_path: Path) -> None:
     evil = '=HYPERLINK("http://x.invalid")'
     await take_in(desk, sheet([("+惠安", "13800130001", evil)], heading=("姓名", "手机号", "备注")))

@@ -168,6 +168,20 @@ async def test_only_what_is_ready_now_here_and_in_this_priority_is_opened(store:
     assert await open_next(store, epoch, now=SOON) is None
 
 
+async def test_what_waits_is_counted_by_carrier(store: Store) -> None:
+    assert await store.read(parcels.waiting) == {}
+    await queue(store, 3)
+    await queue(store, 2, not_before=SOON)
+    await queue(store, 5, carrier="other")
+    await queue(store, 7, state=ParcelState.HELD)
+    assert await store.read(parcels.waiting) == {"main": 5, "other": 5}
+    epoch = await take(store)
+    found = await open_next(store, epoch)
+    assert found is not None
+    await store.write(lambda db: db.execute(update(parcel).where(parcel.c.id == found.id).values(watermark=1)))
+    assert await store.read(parcels.waiting) == {"main": 4, "other": 5}
+
+
 async def test_has_ready_says_whether_there_is_any(store: Store) -> None:
     assert not await store.read(parcels.has_ready, "main", NOON)
     await queue(store, 1, not_before=SOON)

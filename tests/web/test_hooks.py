@@ -49,6 +49,7 @@ class Caller:
     async def posts(self, octets: bytes, headers: Mapping[str, str]) -> tuple[int, Any]:
         address = f"http://127.0.0.1:{self.port}/hooks/inbound"
         async with self.session.post(address, data=octets, headers=headers) as answer:
+            assert "\\u" not in await answer.text()
             return answer.status, await answer.json()
 
 

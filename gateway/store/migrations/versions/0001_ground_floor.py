@@ -299,6 +299,14 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_receipt_unmatched_phone", "receipt_unmatched", ["carrier", "phone"], unique=False)
+    op.create_index(
+        "ix_receipt_unmatched_unknown",
+        "receipt_unmatched",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("why = 'unknown'"),
+        postgresql_where=sa.text("why = 'unknown'"),
+    )
     op.create_table(
         "roster_import",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

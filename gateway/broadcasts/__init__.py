@@ -13,84 +13,36 @@ Policy
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from gateway import payouts, phone, sheets
+from gateway import phone
+from gateway.broadcasts.audience import Addressees, years_before
+from gateway.broadcasts.composing import Composition, Knowledge, alive, this_process
+from gateway.broadcasts.preview import Preview, look
 from gateway.config import Audience, Config
 from gateway.errors import Conflict, NotFound, Refused
-from gateway.model import BROADCAST_MOVES, BroadcastState, LeftOut, ParcelState, Priority, Role
+from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
-from gateway.outbox import Batch, Outbox, Packing, Path, Written
+from gateway.outbox import Outbox
 from gateway.roster import Roster
 from gateway.store import Store, audit, consent, parcels, people
 from gateway.store import broadcasts as rows
-from gateway.store.parcels import Again, Envelope
+from gateway.store.parcels import Again
 from gateway.templates import Template
 from gateway.worktime import Clock, Hours
 
-log = structlog.get_logger()
+__all__ = ["Broadcasts", "Draft", "Preview", "rule_digest", "years_before"]
 
-PEOPLE_SLICE = 1000
-SAMPLES = 5
-TEXTS_REMEMBERED = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """One person of an audience with what only they are told; `phone` is where their text goes, theirs or a taker's."""
-
-    person_id: int | None
-    name: str
-    phone: str | None
-    village: str
-    group: str
-    area: str
-    away: bool
-    values: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Excluded:
-    """A row of a list that cannot be sent, as it is reported."""
-
-    name: str
-    village: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What an approver sees. Money is in the site's currency; `digest` is what they approve."""
-
-    id: int
-    title: str
-    template: str
-    state: str
-    author: str
-    people: int
-    texts: int
-    parts: int
-    cost: Decimal
-    not_before: datetime | None
-    expires_at: datetime | None
-    hours: str | None
-    digest: str | None
-    left_out: Mapping[str, int]
-    unreached: Mapping[str, int]
-    """Operator -> people that no account reaches."""
-    samples: Sequence[tuple[str, str]]
-    """(masked number, text)."""
+SENDERS = (Role.AUTHOR, Role.CLERK, Role.DIRECTOR)
+"""Who may send one text to one person, for which nobody's approval is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +55,7 @@ class Draft:
     not_before: datetime | None = None
     expires_at: datetime | None = None
     key: str | None = None
-    list_file: FilePath | None = None
+    list_file: Path | None = None
     fields_by_area: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     schedule: str | None = None
     note: str = ""
@@ -124,7 +76,8 @@ class Broadcasts:
     ) -> None:
         """`queued` is called after parcels became ready in this process."""
         self._store, self._config, self._templates = store, config, templates
-        self._outbox, self._roster, self._clock, self._queued = outbox, roster, clock, queued
+        self._outbox, self._clock, self._queued = outbox, clock, queued
+        self._addressees = Addressees(store, config, roster, clock)
         self._composing: set[int] = set()
 
     # -- draft -------------------------------------------------------------------------------------------------
@@ -135,6 +88,7 @@ class Broadcasts:
             by.needs(Role.AUTHOR)
         template = self._template(draft.template)
         self._check_fields(template, draft)
+        self._check_villages(draft.audience)
         try:
             return await self._store.write(self._draft, template, draft, by)
         except IntegrityError:
@@ -236,9 +190,10 @@ class Broadcasts:
         await self._store.write(self._start_composing, broadcast_id, by)
         while await self._store.write(rows.throw_away, broadcast_id):
             pass
-        work = _Composition(self, row, await self._store.read(self._knowledge, row))
+        known = await self._store.read(self._knowledge, row)
+        work = Composition(self._outbox, self._clock.now(), row, known)
         try:
-            async for addressees in self._addressees(row):
+            async for addressees in self._addressees.of(row.audience):
                 await self._store.write(work.write, *work.take(addressees))
                 if progress is not None:
                     progress(work.seen)
@@ -251,68 +206,23 @@ class Broadcasts:
 
     def _start_composing(self, db: Connection, broadcast_id: int, by: Official) -> None:
         row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
-        if row.state == BroadcastState.COMPOSING and _alive(row.composing_node):
+        if row.state == BroadcastState.COMPOSING and alive(row.composing_node):
             raise Conflict("另一个进程正在生成这次群发", "another process is composing this broadcast")
-        self._move(db, broadcast_id, BroadcastState.COMPOSING, composing_node=_node(), digest=None)
+        self._move(db, broadcast_id, BroadcastState.COMPOSING, composing_node=this_process(), digest=None)
         self._audit(db, by, "compose", broadcast_id, {})
 
-    def _knowledge(self, db: Connection, row: Any) -> _Knowledge:
+    def _knowledge(self, db: Connection, row: Any) -> Knowledge:
         template = self._template(row.template)
         heeds = not template.ignores_optout(row.fields.get("", {}))
         out = consent.opted_out(db, template.category) if heeds else set()
-        return _Knowledge(template, frozenset(out), heeds, parcels.newest_consent(db))
+        return Knowledge(template, frozenset(out), heeds, parcels.newest_consent(db))
 
-    def _finish_composing(self, db: Connection, work: _Composition, digest: str, by: Official) -> None:
+    def _finish_composing(self, db: Connection, work: Composition, digest: str, by: Official) -> None:
         broadcast_id = work.row.id
         totals = {"people": work.people, "texts": work.texts, "parts": work.parts, "cost": work.cost}
         self._move(db, broadcast_id, BroadcastState.COMPOSED, digest=digest, composing_node=None, **totals)
         plain = {**totals, "cost": str(work.cost), "digest": digest}
         self._audit(db, by, "composed", broadcast_id, plain)
-
-    async def _addressees(self, row: Any) -> AsyncIterator[Sequence[Addressee | Excluded]]:
-        if payout := row.audience.get("payout"):
-            known = await self._store.read(people.names_by_phone)
-            async for slice_ in self._payments(FilePath(payout), known):
-                yield slice_
-            return
-        rule = Audience.model_validate(row.audience)
-        listed = await self._roster.listed(self._config.directory / rule.list) if rule.list else None
-        selection = self._selection(rule)
-        after = 0
-        while found := await self._store.read(people.select_people, selection, after, PEOPLE_SLICE):
-            after = found[-1].id
-            yield [_addressee(one) for one in found if listed is None or (one.phone, one.name) in listed]
-
-    def _selection(self, rule: Audience) -> people.Selection:
-        today = self._clock.now().astimezone(self._config.site.zone).date()
-        young, old = rule.age or (None, None)
-        return people.Selection(
-            areas=(rule.area,) if rule.area else (),
-            villages=rule.villages,
-            tags=rule.tags,
-            sex=rule.sex,
-            born_until=None if young is None else years_before(today, young),
-            born_after=None if old is None else years_before(today, old + 1),
-            away=rule.away,
-        )
-
-    async def _payments(
-        self, file: FilePath, known: Mapping[str, Collection[str]]
-    ) -> AsyncIterator[Sequence[Addressee | Excluded]]:
-        ids = await self._store.read(people.ids_by_key)
-        waiting: list[Addressee | Excluded] = []
-        for row in payouts.check(sheets.open_table(file), known):
-            waiting.append(self._payment(row, ids))
-            if len(waiting) >= PEOPLE_SLICE:
-                yield waiting
-                waiting = []
-        yield waiting
-
-    def _payment(self, row: payouts.Payment | payouts.PayoutProblem, ids: Mapping[tuple[str, str], int]) -> Any:
-        if isinstance(row, payouts.Payment):
-            values = {**row.fields, "金额": row.fields.get("金额", f"{row.amount:.2f}")}
-            return Addressee(ids.get((row.phone, row.name)), row.name, row.phone, row.village, "", "", False, values)
-        return Excluded(row.name, "", f"payout:{row.reason}", f"row {row.row}")
 
     # -- preview -----------------------------------------------------------------------------------------------
 
@@ -322,31 +232,12 @@ class Broadcasts:
 
     def _preview(self, db: Connection, broadcast_id: int, names: Collection[str]) -> Preview:
         row = self._require(rows.get(db, broadcast_id), broadcast_id)
-        return Preview(
-            **{name: getattr(row, name) for name in _PREVIEWED},
-            left_out=rows.left_out_counts(db, broadcast_id),
-            unreached=rows.unreached_operators(db, broadcast_id),
-            samples=list(self._samples(db, broadcast_id, names)),
-        )
-
-    @staticmethod
-    def _samples(db: Connection, broadcast_id: int, names: Collection[str]) -> Iterator[tuple[str, str]]:
-        wanted = people.ids_of_names(db, names) if names else None
-        found = 0
-        for _, number, person_id, body in rows.texts(db, broadcast_id):
-            if wanted is None or person_id in wanted:
-                yield phone.mask(number), body
-                found += 1
-            if found >= SAMPLES:
-                return
+        return look(db, row, self._config, self._templates.get(row.template), self._clock.now(), names)
 
     async def test_send(self, broadcast_id: int, number: str, *, by: Official) -> int | None:
         """The first text to a number of one's own, marked as a test; its message id."""
         by.needs(Role.AUTHOR, Role.APPROVER)
-        parsed = phone.parse(number)
-        if parsed.reason is not None or parsed.e164 is None:
-            raise Refused(*phone.explain(parsed.reason or "not_digits"))
-        message = await self._store.write(self._test_send, broadcast_id, parsed.e164, by)
+        message = await self._store.write(self._test_send, broadcast_id, _mobile(number), by)
         self._queued()
         return message
 
@@ -358,6 +249,49 @@ class Broadcasts:
         body = self._templates["service/test-send"].render({"正文": first[3].replace(signed, "", 1)})
         self._audit(db, by, "test", broadcast_id, {"to": phone.mask(number)})
         return self._outbox.single(db, number, body, self._clock.now())
+
+    # -- one text to one person --------------------------------------------------------------------------------
+
+    async def send(self, template: str, number: str, fields: Mapping[str, str], *, by: Official) -> int:
+        """Queue one text to one number; its message id. For templates marked `single`, which need no approval.
+
+        Refused for any other, for missing values, for a number that opted out or that no account reaches.
+        """
+        by.needs(*SENDERS)
+        one, e164 = self._template(template), _mobile(number)
+        if not one.single:
+            raise Refused(
+                f"模板 {one.name} 不能单发（没有 single = true），请用 gateway broadcast draft",
+                f"{one.name} is not marked single: use gateway broadcast draft",
+            )
+        self._check_fields(one, Draft(template=template, fields=fields))
+        message_id = await self._store.write(self._send, one, e164, fields, by)
+        self._queued()
+        return message_id
+
+    def _send(self, db: Connection, one: Template, number: str, fields: Mapping[str, str], by: Official) -> int:
+        heeds, now = not one.ignores_optout(fields), self._clock.now()
+        if heeds and not consent.wants(db, number, one.category):
+            raise Refused(f"这个号码退订了{one.name_zh}", f"this number opted out of {one.category}")
+        known = people.by_phone(db, number)
+        person = known[0] if len(known) == 1 else None
+        own = {"姓名": person.name, "村": person.village, "组": person.grp} if person else {}
+        message_id = self._outbox.single(
+            db,
+            number,
+            one.render({**own, **fields}, away=bool(person and person.away_to)),
+            now,
+            category=one.category if heeds else None,
+            hours=self._hours_text(one),
+            priority=one.priority,
+            expires_at=now + one.expires,
+            person_id=person.id if person else None,
+        )
+        if message_id is None:
+            raise Refused("没有通道能到这个号码", "no carrier reaches this number")
+        what = {"template": one.name, "sha256": one.sha256, "to": phone.mask(number)}
+        audit.append(db, now, by.login, "send", f"message {message_id}", what)
+        return message_id
 
     # -- approve, stop -----------------------------------------------------------------------------------------
 
@@ -555,174 +489,14 @@ class Broadcasts:
         audit.append(db, self._clock.now(), by.login, verb, f"broadcast {broadcast_id}", what)
 
 
-_PREVIEWED = (
-    "id",
-    "title",
-    "template",
-    "state",
-    "author",
-    "people",
-    "texts",
-    "parts",
-    "cost",
-    "not_before",
-    "expires_at",
-    "hours",
-    "digest",
-)
-
-
 def rule_digest(audience: Mapping[str, Any], hours: str | None) -> str:
     """What a standing approval is bound to besides the template: who is chosen, and when it may leave."""
     return rows.sha256_of({"audience": dict(audience), "hours": hours})
 
 
-def years_before(day: date, years: int) -> date:
-    """The same day so many years ago; 29 February becomes 28."""
-    try:
-        return day.replace(year=day.year - years)
-    except ValueError:
-        return day.replace(year=day.year - years, day=28)
-
-
-def _addressee(row: Any) -> Addressee:
-    number = row.phone or row.taker_phone
-    return Addressee(row.id, row.name, number, row.village, row.grp, row.area, bool(row.away_to))
-
-
-def _node() -> str:
-    return f"{os.uname().nodename}:{os.getpid()}"
-
-
-def _alive(node: str | None) -> bool:
-    """Whether the process that composes still runs; one on another host is believed to."""
-    host, _, pid = (node or "").rpartition(":")
-    if not pid or (host == os.uname().nodename and int(pid) == os.getpid()):
-        return False
-    if host != os.uname().nodename:
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Knowledge:
-    """What composing must know beforehand."""
-
-    template: Template
-    opted_out: frozenset[str]
-    heeds_optout: bool
-    consent_seen: int
-
-
-class _Composition:
-    """One run of composing: takes people slice by slice, each slice a transaction of its own."""
-
-    def __init__(self, broadcasts: Broadcasts, row: Any, known: _Knowledge) -> None:
-        self._outbox, self._now = broadcasts._outbox, broadcasts._clock.now()
-        self.row, self._known = row, known
-        self._template = known.template
-        self._fields: Mapping[str, Mapping[str, str]] = row.fields
-        personal = self._template.personal or "payout" in row.audience
-        self._personal = personal
-        self._packing = Packing(self._envelope(), personal=personal)
-        self._numbers: set[str] = set()
-        self._written: dict[tuple[Any, ...], Written] = {}
-        self._left_out = 0
-        self.seen = self.people = self.texts = self.parts = 0
-        self.cost = Decimal(0)
-
-    def _envelope(self) -> Envelope:
-        return Envelope(
-            broadcast_id=self.row.id,
-            carrier="",
-            route="",
-            priority=self.row.priority,
-            body=None,
-            category=self.row.category if self._known.heeds_optout else None,
-            hours=self.row.hours,
-            on_uncertain=self.row.on_uncertain,
-            consent_seen=self._known.consent_seen,
-            state=ParcelState.HELD,
-            not_before=self.row.not_before,
-            expires_at=self.row.expires_at,
-        )
-
-    def take(self, addressees: Sequence[Addressee | Excluded]) -> tuple[list[tuple[Any, ...]], list[Batch]]:
-        """Render these people's texts: rows of those who get none, and the parcels that are full.
-
-        No SQL, since a transaction may be tried again and nobody may be counted twice.
-        """
-        left: list[tuple[Any, ...]] = []
-        full: list[Batch] = []
-        for one in addressees:
-            self.seen += 1
-            if isinstance(one, Excluded):
-                left.append(self._row(None, one.reason, one.name, None, one.village, "", one.detail))
-                continue
-            self.people += 1
-            why = self._take(one, full)
-            if why is not None:
-                left.append(self._row(one.person_id, why[0], one.name, one.phone, one.village, one.group, why[1]))
-        return left, full
-
-    def rest(self) -> list[Batch]:
-        """The parcels that are not full."""
-        return list(self._packing.rest())
-
-    def write(self, db: Connection, left: Sequence[tuple[Any, ...]], batches: Sequence[Batch]) -> None:
-        """Queue these parcels and say who gets no text."""
-        rows.leave_out(db, left)
-        for batch in batches:
-            parcels.queue(db, batch.envelope, batch.texts, self._now)
-
-    def _take(self, one: Addressee, full: list[Batch]) -> tuple[LeftOut, str] | None:
-        if one.phone is None:
-            return LeftOut.NO_NUMBER, ""
-        if one.phone in self._known.opted_out:
-            return LeftOut.OPTED_OUT, ""
-        if self._template.per == "number" and one.phone in self._numbers:
-            return LeftOut.SAME_NUMBER, ""
-        path = self._outbox.path(one.phone, self.row.category)
-        if path is None:
-            return LeftOut.NO_ROUTE, phone.operator(one.phone) or ""
-        try:
-            written = self._write(one, path)
-        except Refused as error:
-            return LeftOut.MISSING_FIELD, error.zh
-        self._numbers.add(one.phone)
-        self.texts, self.parts, self.cost = self.texts + 1, self.parts + written.billed, self.cost + written.cost
-        batch = self._packing.add(path, one.phone, one.person_id, written)
-        if batch is not None:
-            full.append(batch)
-        return None
-
-    def _write(self, one: Addressee, path: Path) -> Written:
-        if self._personal:
-            return self._outbox.write(self._render(one), path.carrier)
-        village = one.village if self._template.varies_by_village else ""
-        key = (path.carrier, one.away, village, self._area_of(one))
-        if key not in self._written:
-            if len(self._written) >= TEXTS_REMEMBERED:
-                self._written.clear()
-            self._written[key] = self._outbox.write(self._render(one), path.carrier)
-        return self._written[key]
-
-    def _render(self, one: Addressee) -> str:
-        own = {"姓名": one.name, "村": one.village, "组": one.group}
-        values = {**self._fields.get("", {}), **self._fields.get(self._area_of(one), {}), **one.values, **own}
-        return self._template.render(values, away=one.away)
-
-    def _area_of(self, one: Addressee) -> str:
-        """The longest prefix of the person's area that has values of its own."""
-        fitting = [area for area in self._fields if area and one.area.startswith(area)]
-        return max(fitting, key=len, default="")
-
-    def _row(self, *values: Any) -> tuple[Any, ...]:
-        self._left_out += 1
-        return (self.row.id, self._left_out, *values)
+def _mobile(number: str) -> str:
+    """E.164 of a number one can send to; Refused with the reason."""
+    parsed = phone.parse(number)
+    if parsed.reason is not None or parsed.e164 is None:
+        raise Refused(*phone.explain(parsed.reason or "not_digits"))
+    return parsed.e164

@@ -1,4 +1,6 @@
-"""Schedules: what is due, run once, and what was missed, shown. Ticks only; APScheduler's only home, as a timer.
+"""Schedules: what is due, run once, and what was missed, shown. Ticks only.
+
+APScheduler's only home is this package: it computes readings of cron expressions (`cron`) and wakes us (`timer`).
 
 Policy
 - A tick asks of each schedule which due times lie between what was seen and now, and claims a slot for each of them.
@@ -12,29 +14,18 @@ Policy
   around it. Without any the broadcast waits, tried again until it is too late. A web forecast goes to nobody real.
 - While the clock is behind what was stored, nothing runs until it has caught up or a person has confirmed it.
 - Whatever keeps a schedule from its work is a fault that stands, in words, until it is over.
-- A cron expression is read on the wall clock like any rule: a time in a gap falls behind it, one that comes twice
-  falls the first time. Its day of the month and its weekday must both fit.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
-from apscheduler.jobstores.memory import MemoryJobStore
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Connection
 
 from gateway.broadcasts import Broadcasts, Draft, rule_digest
@@ -43,17 +34,19 @@ from gateway.errors import Conflict, GatewayError, NotFound, Refused
 from gateway.forecasts import Forecasts, NoForecast
 from gateway.model import BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
+from gateway.schedule import timer
+from gateway.schedule.cron import Cron, due_times
+from gateway.schedule.due import ON_TIME, Fault, Slot, Upcoming, last_slots, slot_of, verdict
 from gateway.store import DATABASE_ERRORS, Store, audit, slots
 from gateway.store import broadcasts as rows
 from gateway.store.slots import SlotState
 from gateway.templates import Template
-from gateway.worktime import ONE_DAY, Calendar, Clock, Hours, Recurrence, Rule, clock_is_behind
+from gateway.worktime import Calendar, Clock, Hours, Recurrence, Rule, clock_is_behind
+
+__all__ = ["HELD_FOR", "Cron", "Fault", "Schedules", "Slot", "Upcoming", "due_times", "verdict"]
 
 log = structlog.get_logger()
 
-ON_TIME = timedelta(seconds=60)
-TICK_SECONDS = 30
-GRACE_SECONDS = 5.0
 HEARTBEAT = timedelta(seconds=20)
 """How far `seen_until` may lag, so that not every tick of every process writes."""
 
@@ -61,105 +54,11 @@ HELD_FOR = timedelta(minutes=3)
 """How long a slot is one process's to carry on, and so also how soon a missing forecast is asked for again."""
 
 STUCK_AFTER = timedelta(minutes=15)
-LAST_READING = datetime(2200, 1, 1, tzinfo=UTC)
 SLICE = 200
 CLOCK = "clock"
 APPROVAL = "approval:"
 COMPOSABLE = (BroadcastState.DUE, BroadcastState.COMPOSING)
 RUNNERS = (Role.AUTHOR, Role.APPROVER, Role.DIRECTOR)
-
-
-# -- due times -------------------------------------------------------------------------------------------------
-
-
-class Cron:
-    """A cron expression's due times; APScheduler only computes readings of the wall clock, without a zone."""
-
-    def __init__(self, expression: str, zone: ZoneInfo) -> None:
-        """Refused for what is no cron expression."""
-        minute, hour, day, month, weekday = expression.split()
-        said = {"minute": minute, "hour": hour, "day": day, "month": month, "day_of_week": weekday}
-        try:
-            self._trigger = CronTrigger(**said, end_date=LAST_READING, timezone=UTC)
-        except ValueError as error:
-            raise Refused(f"cron 写法不对：{expression}", f"not a cron expression: {expression} ({error})") from None
-        self._zone = zone
-        self._around = lru_cache(maxsize=8)(self._on_day_and_next)
-
-    def due_after(self, moment: datetime) -> datetime | None:
-        """The first due time strictly after `moment`, UTC; None when there is none in this century or the next."""
-        reading = self._reading_from(moment.astimezone(self._zone).date() - ONE_DAY)
-        while reading is not None:
-            day = reading.date()
-            due = self._around(day)
-            if due[-1] > moment:
-                return due[bisect_right(due, moment)]
-            reading = self._reading_from(day + ONE_DAY)
-        return None
-
-    def _on_day_and_next(self, day: date) -> tuple[datetime, ...]:
-        """Of two days: a jump over midnight may put the last time of one behind the first of the next."""
-        found, reading = set(), self._reading_from(day)
-        while reading is not None and reading.date() <= day + ONE_DAY:
-            # fold=0: of a reading that comes twice the first, and one in a gap falls behind it.
-            found.add(reading.replace(tzinfo=self._zone).astimezone(UTC))
-            reading = self._trigger.get_next_fire_time(None, reading + timedelta(seconds=1))
-        return tuple(sorted(found))
-
-    def _reading_from(self, day: date) -> datetime | None:
-        found: datetime | None = self._trigger.get_next_fire_time(None, datetime.combine(day, time(), UTC))
-        return found
-
-
-def due_times(recurrence: Recurrence, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Every due time after `start` up to `end`, `end` included, one by one: an outage may have been long."""
-    due = recurrence.due_after(start)
-    while due is not None and due <= end:
-        yield due
-        due = recurrence.due_after(due)
-
-
-def verdict(schedule: Schedule, due: datetime, now: datetime, *, newest: bool, paused: bool) -> tuple[SlotState, str]:
-    """What becomes of a due time that is claimed `now`, and why; `newest`: no later one is due yet."""
-    if paused:
-        return SlotState.SKIPPED, "暂停中 / paused"
-    if now - due <= ON_TIME:
-        return SlotState.DUE, ""
-    if schedule.missed == "ask":
-        return SlotState.ASKED, "停机错过，等人决定 / missed: a person decides"
-    if schedule.missed == "skip":
-        return SlotState.SKIPPED, "停机错过，不补发 / missed"
-    if not newest:
-        return SlotState.SKIPPED, "停机错过，由后一次代替 / missed: the next one stands for it"
-    if now - due > schedule.late_within:
-        return SlotState.SKIPPED, "停机错过，已过补发时限 / missed: too late now"
-    return SlotState.DUE, "停机错过，补发 / missed: sent late"
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One due time as it was claimed or stands now."""
-
-    schedule: str
-    due_at: datetime
-    state: SlotState
-    broadcast_id: int | None
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """A schedule as officials see it. `standing`: none, in force, template changed, audience changed."""
-
-    name: str
-    template: str
-    audience: str
-    due: Sequence[datetime]
-    missed: str
-    paused: bool
-    standing: str
-    slots: Sequence[Slot]
-    """The last ones, newest first."""
 
 
 # -- the schedules of a site -----------------------------------------------------------------------------------
@@ -191,8 +90,12 @@ class Schedules:
         return Rule.parse(on=schedule.on, at=schedule.at).in_zone(zone, self._calendar)
 
     async def upcoming(self, n: int = 5) -> list[Upcoming]:
-        """Every schedule with its next `n` due times and its last `n` slots."""
+        """Every schedule with its next `n` due times, its last `n` slots and those that wait for an answer."""
         return await self._store.read(self._upcoming, n)
+
+    async def faults(self) -> list[Fault]:
+        """What people must see, oldest first."""
+        return [Fault(row.key, row.zh, row.en, row.since) for row in await self._store.read(slots.faults)]
 
     def _upcoming(self, db: Connection, n: int) -> list[Upcoming]:
         known, now = slots.schedules(db), self._clock.now()
@@ -205,7 +108,7 @@ class Schedules:
                 missed=schedule.missed,
                 paused=schedule.name in known and known[schedule.name].paused,
                 standing=self._standing(db, schedule),
-                slots=[_slot(row) for row in slots.last(db, schedule.name, n)],
+                slots=last_slots(db, schedule.name, n),
             )
             for schedule in self._config.schedules
         ]
@@ -289,7 +192,7 @@ class Schedules:
             state, note = verdict(schedule, at, now, newest=at == newest, paused=paused)
             make = self._make(schedule, at, SYSTEM) if state is SlotState.DUE else None
             if slots.claim(db, schedule.name, at, state=state, now=now, note=note, make=make):
-                claimed.append(_slot(slots.get(db, schedule.name, at)))
+                claimed.append(slot_of(slots.get(db, schedule.name, at)))
         slots.see(db, [schedule.name], due[-1])
         if any(slot.state is SlotState.ASKED for slot in claimed):
             self._show_asked(db, schedule.name)
@@ -536,33 +439,10 @@ class Schedules:
 
     # -- the timer ---------------------------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    def running(self) -> AbstractAsyncContextManager[None]:
         """Tick at each due time, and in between, for the length of an `async with`."""
-        ticks: set[asyncio.Task[None]] = set()
-
-        async def on_time() -> None:
-            # A task of its own: the timer's shutdown would cut off what it runs itself.
-            task = asyncio.create_task(self._on_time())
-            ticks.add(task)
-            task.add_done_callback(ticks.discard)
-
-        timer = self._timer(on_time)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.shutdown(wait=False)
-            await _ended(ticks)
-
-    def _timer(self, on_time: Callable[[], Any]) -> Any:
-        usual = {"coalesce": True, "misfire_grace_time": None, "max_instances": 3}
-        timer = AsyncIOScheduler(jobstores={"default": MemoryJobStore()}, timezone=UTC, job_defaults=usual)
-        for schedule in self._config.schedules:
-            timer.add_job(on_time, _AtDueTimes(self.recurrence(schedule), self._clock), id=f"due:{schedule.name}")
-        every = IntervalTrigger(seconds=TICK_SECONDS, timezone=UTC)
-        timer.add_job(on_time, every, id="tick", next_run_time=datetime.now(UTC))
-        return timer
+        due = {schedule.name: self.recurrence(schedule) for schedule in self._config.schedules}
+        return timer.running(self._on_time, due, self._clock)
 
     async def _on_time(self) -> None:
         """A tick that does not queue behind one that is carrying on: that one looks again before it ends."""
@@ -590,31 +470,6 @@ class Schedules:
 
     def _audit(self, db: Connection, by: Official, verb: str, name: str, what: Mapping[str, Any]) -> None:
         audit.append(db, self._clock.now(), by.login, verb, f"schedule {name}", what)
-
-
-class _AtDueTimes(BaseTrigger):  # type: ignore[misc]
-    """Fires when a schedule is next due by our clock, which may be shifted against the timer's."""
-
-    def __init__(self, recurrence: Recurrence, clock: Clock) -> None:
-        self._recurrence, self._clock = recurrence, clock
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        ours = self._clock.now()
-        due = self._recurrence.due_after(ours)
-        return None if due is None else now + (due - ours)
-
-
-async def _ended(ticks: Collection[asyncio.Task[None]]) -> None:
-    """Once they have ended, or after a moment been cut off: whatever they leave is carried on."""
-    if ticks:
-        _, late = await asyncio.wait(set(ticks), timeout=GRACE_SECONDS)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-
-
-def _slot(row: Any) -> Slot:
-    return Slot(row.schedule, row.due_at, SlotState(row.state), row.broadcast_id, row.note)
 
 
 def _key(slot: Any) -> str:

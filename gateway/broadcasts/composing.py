@@ -1,0 +1,168 @@
+"""One run of composing: people in, texts in parcels out, and a reason for everybody who gets none.
+
+Policy
+- `take` renders without SQL, `write` is one transaction: where that is tried again nobody is counted twice.
+- Texts with one body are rendered and measured once; what is remembered of them is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection
+
+from gateway import phone
+from gateway.broadcasts.audience import Addressee, Excluded
+from gateway.errors import Refused
+from gateway.model import LeftOut, ParcelState
+from gateway.outbox import Batch, Outbox, Packing, Path, Written
+from gateway.store import broadcasts as rows
+from gateway.store import parcels
+from gateway.store.parcels import Envelope
+from gateway.templates import Template
+
+TEXTS_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What composing must know beforehand."""
+
+    template: Template
+    opted_out: frozenset[str]
+    heeds_optout: bool
+    consent_seen: int
+
+
+class Composition:
+    """One run of composing: takes people slice by slice, each slice a transaction of its own."""
+
+    def __init__(self, outbox: Outbox, now: datetime, row: Any, known: Knowledge) -> None:
+        self._outbox, self._now = outbox, now
+        self.row, self._known = row, known
+        self._template = known.template
+        self._fields: Mapping[str, Mapping[str, str]] = row.fields
+        personal = self._template.personal or "payout" in row.audience
+        self._personal = personal
+        self._packing = Packing(self._envelope(), personal=personal)
+        self._numbers: set[str] = set()
+        self._written: dict[tuple[Any, ...], Written] = {}
+        self._left_out = 0
+        self.seen = self.people = self.texts = self.parts = 0
+        self.cost = Decimal(0)
+
+    def _envelope(self) -> Envelope:
+        return Envelope(
+            broadcast_id=self.row.id,
+            carrier="",
+            route="",
+            priority=self.row.priority,
+            body=None,
+            category=self.row.category if self._known.heeds_optout else None,
+            hours=self.row.hours,
+            on_uncertain=self.row.on_uncertain,
+            consent_seen=self._known.consent_seen,
+            state=ParcelState.HELD,
+            not_before=self.row.not_before,
+            expires_at=self.row.expires_at,
+        )
+
+    def take(self, addressees: Sequence[Addressee | Excluded]) -> tuple[list[tuple[Any, ...]], list[Batch]]:
+        """Render these people's texts: rows of those who get none, and the parcels that are full.
+
+        No SQL, since a transaction may be tried again and nobody may be counted twice.
+        """
+        left: list[tuple[Any, ...]] = []
+        full: list[Batch] = []
+        for one in addressees:
+            self.seen += 1
+            if isinstance(one, Excluded):
+                left.append(self._row(None, one.reason, one.name, None, one.village, "", one.detail))
+                continue
+            self.people += 1
+            why = self._take(one, full)
+            if why is not None:
+                left.append(self._row(one.person_id, why[0], one.name, one.phone, one.village, one.group, why[1]))
+        return left, full
+
+    def rest(self) -> list[Batch]:
+        """The parcels that are not full."""
+        return list(self._packing.rest())
+
+    def write(self, db: Connection, left: Sequence[tuple[Any, ...]], batches: Sequence[Batch]) -> None:
+        """Queue these parcels and say who gets no text."""
+        rows.leave_out(db, left)
+        for batch in batches:
+            parcels.queue(db, batch.envelope, batch.texts, self._now)
+
+    def _take(self, one: Addressee, full: list[Batch]) -> tuple[LeftOut, str] | None:
+        if one.phone is None:
+            return LeftOut.NO_NUMBER, ""
+        if one.phone in self._known.opted_out:
+            return LeftOut.OPTED_OUT, ""
+        if self._template.per == "number" and one.phone in self._numbers:
+            return LeftOut.SAME_NUMBER, ""
+        path = self._outbox.path(one.phone, self.row.category)
+        if path is None:
+            return LeftOut.NO_ROUTE, phone.operator(one.phone) or ""
+        try:
+            written = self._write(one, path)
+        except Refused as error:
+            return LeftOut.MISSING_FIELD, error.zh
+        self._numbers.add(one.phone)
+        self.texts, self.parts, self.cost = self.texts + 1, self.parts + written.billed, self.cost + written.cost
+        batch = self._packing.add(path, one.phone, one.person_id, written)
+        if batch is not None:
+            full.append(batch)
+        return None
+
+    def _write(self, one: Addressee, path: Path) -> Written:
+        if self._personal:
+            return self._outbox.write(self._render(one), path.carrier)
+        village = one.village if self._template.varies_by_village else ""
+        key = (path.carrier, one.away, village, self._area_of(one))
+        if key not in self._written:
+            if len(self._written) >= TEXTS_REMEMBERED:
+                self._written.clear()
+            self._written[key] = self._outbox.write(self._render(one), path.carrier)
+        return self._written[key]
+
+    def _render(self, one: Addressee) -> str:
+        own = {"姓名": one.name, "村": one.village, "组": one.group}
+        values = {**self._fields.get("", {}), **self._fields.get(self._area_of(one), {}), **one.values, **own}
+        return self._template.render(values, away=one.away)
+
+    def _area_of(self, one: Addressee) -> str:
+        """The longest prefix of the person's area that has values of its own."""
+        fitting = [area for area in self._fields if area and one.area.startswith(area)]
+        return max(fitting, key=len, default="")
+
+    def _row(self, *values: Any) -> tuple[Any, ...]:
+        self._left_out += 1
+        return (self.row.id, self._left_out, *values)
+
+
+def this_process() -> str:
+    """How the process that composes is named in the broadcast's row."""
+    return f"{os.uname().nodename}:{os.getpid()}"
+
+
+def alive(node: str | None) -> bool:
+    """Whether the process that composes still runs; one on another host is believed to."""
+    host, _, pid = (node or "").rpartition(":")
+    if not pid or (host == os.uname().nodename and int(pid) == os.getpid()):
+        return False
+    if host != os.uname().nodename:
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
