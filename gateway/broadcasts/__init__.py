@@ -13,6 +13,7 @@ Policy
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,7 +34,7 @@ from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.roster import Roster
-from gateway.store import Store, audit, consent, parcels, people
+from gateway.store import DATABASE_ERRORS, Store, audit, consent, parcels, people
 from gateway.store import broadcasts as rows
 from gateway.store.parcels import Again
 from gateway.templates import Template
@@ -188,20 +189,25 @@ class Broadcasts:
     async def _compose(self, broadcast_id: int, by: Official, progress: Callable[[int], None] | None) -> None:
         row = await self._get(broadcast_id)
         await self._store.write(self._start_composing, broadcast_id, by)
-        while await self._store.write(rows.throw_away, broadcast_id):
-            pass
+        try:
+            while await self._store.write(rows.throw_away, broadcast_id):
+                pass
+            await self._freeze(row, by, progress)
+        except BaseException:
+            # Only a killed process may leave it in `composing`; what was written is thrown away by the next one.
+            with contextlib.suppress(*DATABASE_ERRORS):
+                await self._store.write(rows.move, broadcast_id, [BroadcastState.COMPOSING], BroadcastState.DRAFT)
+            raise
+
+    async def _freeze(self, row: Any, by: Official, progress: Callable[[int], None] | None) -> None:
         known = await self._store.read(self._knowledge, row)
         work = Composition(self._outbox, self._clock.now(), row, known)
-        try:
-            async for addressees in self._addressees.of(row.audience):
-                await self._store.write(work.write, *work.take(addressees))
-                if progress is not None:
-                    progress(work.seen)
-            await self._store.write(work.write, [], work.rest())
-        except Refused:
-            await self._store.write(rows.move, broadcast_id, [BroadcastState.COMPOSING], BroadcastState.DRAFT)
-            raise
-        digest = await self._store.read(rows.digest, broadcast_id)
+        async for addressees in self._addressees.of(row.audience):
+            await self._store.write(work.write, *work.take(addressees))
+            if progress is not None:
+                progress(work.seen)
+        await self._store.write(work.write, [], work.rest())
+        digest = await self._store.read(rows.digest, row.id)
         await self._store.write(self._finish_composing, work, digest, by)
 
     def _start_composing(self, db: Connection, broadcast_id: int, by: Official) -> None:
@@ -419,6 +425,8 @@ class Broadcasts:
         row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         if resend and row.state != BroadcastState.APPROVED:
             raise Conflict(f"这次群发现在是 {row.state}，不能再发", f"the broadcast is {row.state}, not approved")
+        if resend and row.expires_at <= self._clock.now():
+            raise Refused("有效期已过，不能再发", "it has expired: nothing is sent again")
         found = rows.uncertain_texts(db, broadcast_id)
         count = sum(map(len, found.values()))
         if resend:
