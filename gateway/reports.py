@@ -437,6 +437,8 @@ class Reports:
         if row.state != BroadcastState.APPROVED:
             raise Conflict(f"这次群发现在是 {row.state}，没有在发", f"the broadcast is {row.state}, not approved")
         now = self._clock.now()
+        if now < self._due_at(row) and broadcast_rows.in_motion(db, broadcast_id):
+            raise Conflict("还在发，发完再告知各村", "texts are still waiting to be sent: tell the clerks afterwards")
         if not rows.mark_told(db, broadcast_id, now):
             raise Conflict("名单已经发给各村了", "the clerks were told before")
         told: dict[str, int] = {}

@@ -46,7 +46,7 @@ async def test_a_question_opens_a_case_with_a_number_and_an_acknowledgement(hall
     case = await hall.only_case()
     assert case.number == "26030200017"
     assert (case.phone, case.window, case.state, case.title) == (MOTHER, "minzheng", CaseState.OPEN, ASKS)
-    assert await hall.said() == ["收到，编号26030200017，交民政社保办，3月5日前答复您。回复“查询”看进度。"]
+    assert await hall.said() == ["收到，编号26030200017，交民政社保办，3月5日前答复您。还有要说的直接回。"]
     assert await hall.events() == [("text", ASKS), ("acknowledged", "")]
     (text,) = await hall.texts()
     assert (text.intent, text.case_id, text.handled_at) == ("consult", case.id, hall.clock.now())
