@@ -81,7 +81,8 @@ def verify(db: Connection) -> tuple[int, list[Flaw]]:
 
 def _flaws(day: date, chain: Any, head: Any, previous: str) -> list[Flaw]:
     flaws = []
-    for expected, row in enumerate(chain, 1):
+    expected = 1
+    for row in chain:
         values = {name: getattr(row, name) for name in ("day", "seq", "at", "who", "verb", "object", "what")}
         if row.seq != expected:
             flaws.append(Flaw(day, row.seq, "missing"))
@@ -89,7 +90,7 @@ def _flaws(day: date, chain: Any, head: Any, previous: str) -> list[Flaw]:
             flaws.append(Flaw(day, row.seq, "moved"))
         if row.hash != _hash(row.previous, values):
             flaws.append(Flaw(day, row.seq, "changed"))
-        previous = row.hash
+        expected, previous = row.seq + 1, row.hash
     if head is None or head.rows != len(chain) or head.head != previous:
         flaws.append(Flaw(day, None, "end"))
     return flaws

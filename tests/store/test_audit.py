@@ -64,6 +64,12 @@ async def test_what_is_done_to_it_shows(trail: Store, how: str) -> None:
     assert (MIDDLE, kind) in {(flaw.day, flaw.what) for flaw in found}
 
 
+async def test_a_gap_is_told_once(trail: Store) -> None:
+    await trail.write(lambda db: db.execute(delete(rows).where(OF_MIDDLE, rows.c.seq == 1)) and None)
+    found = [flaw for flaw in await flaws(trail) if flaw.what == "missing"]
+    assert found == [Flaw(MIDDLE, 2, "missing")]
+
+
 async def test_rows_that_changed_places_show(trail: Store) -> None:
     def swap(db: Connection) -> None:
         for old, new in ((1, 9), (2, 1), (9, 2)):
