@@ -147,11 +147,14 @@ def quiet_log() -> None:
 def log_to_stderr(level: str) -> None:
     """Everything of this level and above, to standard error, in UTC as everything stored is.
 
-    Tracebacks come without the values of variables, among which are whole numbers.
+    Tracebacks come without the values of variables, and every line is masked last: what a database or a carrier
+    says of a row may hold its number.
     """
     import logging
 
     import structlog
+
+    from gateway.phone import mask_text
 
     structlog.configure(
         processors=[
@@ -161,6 +164,7 @@ def log_to_stderr(level: str) -> None:
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
+            lambda _logger, _method, line: mask_text(str(line)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
