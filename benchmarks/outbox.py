@@ -43,7 +43,7 @@ from benchmarks import bare
 from gateway.carriers import Accepted, Items, Links, Receipt, simulator
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.model import PARCEL_SIZE, ParcelState, Priority, ReceiptState, message_id
-from gateway.store import Store, open_store, parcels, receipts
+from gateway.store import Store, counting, open_store, parcels, receipts
 from gateway.store.migrations import upgrade
 from gateway.store.parcels import Envelope, Queued
 from gateway.store.receipts import Recent, Told
@@ -142,7 +142,7 @@ async def report(store: Store, texts: int) -> None:
         ]
         known = [receipts.Part(key, 1, 1, bare.phone(at)) for at, key in zip(ats, keys, strict=True)]
         await store.write(receipts.store, CARRIER, told, known, clock.now())
-    while await store.write(parcels.recount):
+    while await store.write(counting.recount):
         pass
 
 

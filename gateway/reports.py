@@ -36,10 +36,10 @@ from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
-from gateway.store import Store, audit, parcels
+from gateway.store import Store, audit, counting
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
-from gateway.store.parcels import COUNTED
+from gateway.store.counting import COUNTED
 from gateway.templates import Template
 from gateway.worktime import ONE_DAY, Clock
 
@@ -380,7 +380,7 @@ class Reports:
         if first > last:
             raise Refused(f"起止日期反了：{first} 至 {last}", f"{first} is after {last}")
         start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + ONE_DAY))
-        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
             pass
         found = await self._store.read(rows.period, start, end, by.area)
         listed = [PeriodRow(**row._mapping) for row in found]

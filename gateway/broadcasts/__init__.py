@@ -34,7 +34,7 @@ from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.roster import Roster
-from gateway.store import DATABASE_ERRORS, Store, audit, consent, parcels, people
+from gateway.store import DATABASE_ERRORS, Store, audit, consent, counting, parcels, people
 from gateway.store import broadcasts as rows
 from gateway.store.parcels import Again
 from gateway.templates import Template
@@ -438,7 +438,7 @@ class Broadcasts:
 
     async def count(self) -> None:
         """Count every stale parcel, so that what is read next is true to the row."""
-        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
             pass
 
     async def counts(self, broadcast_id: int) -> dict[str, int]:

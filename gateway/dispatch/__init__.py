@@ -35,7 +35,7 @@ from gateway.dispatch.holder import Holder, Tally
 from gateway.dispatch.pace import Bucket, Pace
 from gateway.dispatch.withdrawals import Withdrawals
 from gateway.errors import Refused
-from gateway.store import DATABASE_ERRORS, Store, parcels, receipts
+from gateway.store import DATABASE_ERRORS, Store, counting, parcels, receipts
 from gateway.store.receipts import Recent
 from gateway.worktime import Clock
 
@@ -111,7 +111,7 @@ class Dispatcher:
 
     async def count(self) -> None:
         """Have every stale parcel counted; in slices, so that no watermark waits for it."""
-        while await self._store.write(parcels.recount) == parcels.RECOUNTED_AT_ONCE:
+        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
             continue
 
     async def _upkeep(self) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from gateway.model import BroadcastState, ParcelState, TextState, home_parcel, message_id
-from gateway.store import bulk, parcels
-from gateway.store.parcels import COUNTED
+from gateway.store import bulk, counting, parcels
+from gateway.store.counting import COUNTED
 from gateway.store.tables import broadcast, left_out, message, parcel, person, site_file, standing_approval
 from gateway.store.types import to_millis
 
@@ -235,7 +235,7 @@ def uncertain_texts(db: Connection, broadcast_id: int) -> dict[tuple[int, int], 
     homes = db.execute(select(parcel.c.id).where(mine).order_by(parcel.c.id)).scalars().all()
     found: dict[tuple[int, int], list[int]] = {}
     for start in range(0, len(homes), SLICE):
-        for key, (attempt, state) in parcels.states_in(db, homes[start : start + SLICE]).items():
+        for key, (attempt, state) in counting.states_in(db, homes[start : start + SLICE]).items():
             if state == TextState.UNCERTAIN and key not in again:
                 found.setdefault((home_parcel(key), attempt), []).append(key)
     return found

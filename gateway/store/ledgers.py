@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, and_, func, select
 
 from gateway.model import POSITION_BITS, Outcome, ParcelState, TextState
-from gateway.store.parcels import states_in
+from gateway.store.counting import states_in
 from gateway.store.tables import inbound, message, parcel, submission
 from gateway.store.types import sealed
 

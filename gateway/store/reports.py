@@ -2,7 +2,7 @@
 
 Policy
 - A report is read in one snapshot, so that its figures agree with each other whatever arrives meanwhile.
-- A text's state is derived from facts as everywhere (`parcels.states_in`); no counter is trusted and none is written.
+- A text's state is derived from facts as everywhere (`counting.states_in`); no counter is trusted and none is written.
   Only a period is told by counters, for its texts may be millions; whoever asks has stale parcels counted first.
 - Memory: one slice of `SLICE` parcels (at most 10,000 texts) at a time, and whoever was not reached.
 """
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, or_, select, text, update
 
 from gateway.model import BroadcastState, LeftOut, ParcelState, TextState, home_parcel, message_id
-from gateway.store import parcels
-from gateway.store.parcels import COUNTED
+from gateway.store import counting
+from gateway.store.counting import COUNTED
 from gateway.store.tables import audit, broadcast, left_out, message, parcel, person, receipt, submission
 
 SLICE = 20
@@ -73,7 +73,7 @@ def slices(db: Connection, broadcast_id: int) -> Iterator[dict[int, str]]:
 
 def texts(db: Connection, homes: dict[int, str]) -> Iterator[Text]:
     """Every text of these home parcels (id -> state), in order."""
-    known = parcels.states_in(db, homes)
+    known = counting.states_in(db, homes)
     p = person.c
     query = (
         select(message.c.id, message.c.phone, p.name, p.village, p.grp, p.phone.label("own"), p.taker_phone)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from gateway.model import Fact, Outcome, ParcelState, Priority, ReceiptState, TextState, home_parcel, text_state
-from gateway.store import Store, parcels
-from gateway.store.parcels import COUNTED, Envelope, Queued
+from gateway.store import Store, counting, parcels
+from gateway.store.counting import COUNTED
+from gateway.store.parcels import Envelope, Queued
 from gateway.store.tables import message, parcel, receipt, submission
 from tests.conftest import NOON
 
@@ -94,7 +95,7 @@ def _counted(db: Connection) -> dict[str, int]:
 
 async def counted(store: Store) -> dict[str, int]:
     """The same by the parcels' counters, counted anew."""
-    while await store.write(parcels.recount):
+    while await store.write(counting.recount):
         pass
     return await store.read(_counted)
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select, update
 
 from gateway.model import Fact, Outcome, ParcelState, Priority, ReceiptState, message_id, text_state
-from gateway.store import Store, broadcasts, bulk, parcels
-from gateway.store.parcels import COUNTED, Again, EpochLost, OpenParcel, Queued, Result, Step, Verdict
+from gateway.store import Store, broadcasts, bulk, counting, parcels
+from gateway.store.counting import COUNTED
+from gateway.store.parcels import Again, EpochLost, OpenParcel, Queued, Result, Step, Verdict
 from gateway.store.receipts import RECEIPT_COLUMNS
 from gateway.store.tables import consent, message, parcel, receipt, submission
 from tests.conftest import NOON
@@ -475,7 +476,7 @@ async def test_a_stop_finds_the_attempt_that_is_inserted_meanwhile(postgres_stor
 async def test_parcels_are_counted_in_slices_and_once(store: Store) -> None:
     for _ in range(5):
         await queue(store, 1)
-    assert [await store.write(parcels.recount, 2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [await store.write(counting.recount, 2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 KINDS: list[Outcome | ReceiptState] = [*Outcome, *ReceiptState]
@@ -510,7 +511,7 @@ def counters(db: Connection, parcel_id: int) -> dict[str, int]:
 
 async def counters_follow_the_model(store: Store, homes: Homes) -> None:
     ids = await store.write(put, homes)
-    while await store.write(parcels.recount):
+    while await store.write(counting.recount):
         pass
     for key, (end, texts) in zip(ids, homes, strict=True):
         expected = Counter(text_state(parts, facts, end=end).value for parts, facts in texts)
@@ -535,11 +536,11 @@ async def test_states_in_tells_the_newest_attempt_and_the_state(store: Store) ->
     texts = [(1, [Fact(1, 1, Outcome.DEFERRED), Fact(2, 1, Outcome.UNCERTAIN)]), (1, []),
              (1, [Fact(1, 1, ReceiptState.DELIVERED), Fact(2, 1, Outcome.UNCERTAIN)])]  # fmt: skip
     (key,) = await store.write(put, [(ParcelState.DONE, texts)])
-    assert await store.read(parcels.states_in, [key]) == {
+    assert await store.read(counting.states_in, [key]) == {
         message_id(key, 0): (2, "uncertain"),
         message_id(key, 2): (1, "delivered"),
     }
-    assert await store.read(parcels.states_in, []) == {}
+    assert await store.read(counting.states_in, []) == {}
 
 
 async def test_a_broadcasts_messages_are_id_ranges(store: Store) -> None:
@@ -553,8 +554,8 @@ async def test_what_is_recorded_while_its_parcel_is_counted_is_counted_next(post
     store, epoch = postgres_store, await take(postgres_store)
     await queue(store, 1)
     found = await opened(store, epoch)
-    async with store.engine.begin() as counting:
-        assert await counting.run_sync(parcels.recount) == 1
+    async with store.engine.begin() as other:
+        assert await other.run_sync(counting.recount) == 1
         recording = asyncio.create_task(record(store, epoch, Step(outcomes(found, Outcome.ACCEPTED, 0, 1)), found.id))
         await asyncio.sleep(0.2)
     await recording
