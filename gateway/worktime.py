@@ -131,9 +131,7 @@ class ManualClock:
                 alarm.set_result(None)
 
 
-def clock_is_behind(
-    now: datetime, newest_stored: datetime | None, tolerance: timedelta = CLOCK_TOLERANCE
-) -> bool:
+def clock_is_behind(now: datetime, newest_stored: datetime | None, tolerance: timedelta = CLOCK_TOLERANCE) -> bool:
     """Whether the clock reads earlier than something already recorded, as after a dead battery."""
     return newest_stored is not None and utc(now) < utc(newest_stored) - tolerance
 
@@ -199,9 +197,7 @@ class Calendar:
             day += step
             if self.is_workday(day):
                 return day
-        raise Refused(
-            "一年内没有工作日，请检查放假表", "no working day within a year: see the table of days off"
-        )
+        raise Refused("一年内没有工作日，请检查放假表", "no working day within a year: see the table of days off")
 
     def _ruling(self, day: date) -> _Ruling:
         if day in self.off:
@@ -381,9 +377,7 @@ DAY_TESTS: Mapping[str, DayTest] = {
     "workdays": _workdays,
     "last-workday": _last_workday,
     "last": _last_day,
-    **{
-        name: partial(_weekday, n) for n, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
-    },
+    **{name: partial(_weekday, n) for n, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))},
 }
 
 

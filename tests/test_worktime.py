@@ -206,9 +206,7 @@ def test_a_clock_behind_what_is_stored_is_noticed() -> None:
         ),
     ],
 )
-def test_every_answer_says_where_it_came_from(
-    day: str, workday: bool, estimated: bool, zh: str, en: str
-) -> None:
+def test_every_answer_says_where_it_came_from(day: str, workday: bool, estimated: bool, zh: str, en: str) -> None:
     on = date.fromisoformat(day)
     assert PLAIN.is_workday(on) is workday
     assert PLAIN.estimated(on) is estimated
@@ -499,8 +497,7 @@ def skipped(rule: Rule, slot: datetime, zone: ZoneInfo) -> bool:
         if rule.falls_on(day - timedelta(days=n), PLAIN)
     ]
     return any(
-        utc(r) == slot and utc(r).astimezone(zone).replace(tzinfo=None) != r.replace(tzinfo=None)
-        for r in readings
+        utc(r) == slot and utc(r).astimezone(zone).replace(tzinfo=None) != r.replace(tzinfo=None) for r in readings
     )
 
 
@@ -517,9 +514,7 @@ def test_due_times_increase_and_satisfy_their_rule(rule: Rule, start: datetime, 
 
 @settings(max_examples=120, deadline=None)
 @given(rule=rules, start=any_moment, zone=zones, days=st.integers(0, 40))
-def test_every_day_of_a_rule_has_all_its_times(
-    rule: Rule, start: datetime, zone: ZoneInfo, days: int
-) -> None:
+def test_every_day_of_a_rule_has_all_its_times(rule: Rule, start: datetime, zone: ZoneInfo, days: int) -> None:
     end = start + timedelta(days=days)
     found = due_between(rule.in_zone(zone, PLAIN), start, end)
     first = start.astimezone(zone).date() - timedelta(days=2)
