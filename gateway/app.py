@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -30,7 +30,7 @@ from gateway.officials import SYSTEM, Officials
 from gateway.outbox import Outbox
 from gateway.reports import Reports
 from gateway.roster import Roster
-from gateway.schedule import Schedules
+from gateway.schedule import Schedules, recurrence
 from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
@@ -180,9 +180,12 @@ def check_site(directory: Path) -> tuple[Config, Mapping[str, Template]]:
 
 
 def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]:
-    found = templates.check_all(notices, site)
-    categories = {template.category for template in notices.values()}
-    found += config.check_references(site, [n for n, t in notices.items() if not t.is_service], categories)
+    found: list[Problem] = []
+    if notices:  # else one broken template would have all the others missed as well
+        found += templates.check_all(notices, site)
+        categories = {template.category for template in notices.values()}
+        found += config.check_references(site, [n for n, t in notices.items() if not t.is_service], categories)
+    found += _check_schedules(site)
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)
@@ -192,6 +195,18 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
         except Refused as error:
             found.append(Problem("config.toml", f"carriers.{name}.protocol", None, error.zh, error.en))
     return found
+
+
+def _check_schedules(site: Config) -> Iterator[Problem]:
+    """Schedules whose words make no due time: better said here than when `serve` starts."""
+    calendar = Calendar(site.calendar.off, site.calendar.on)
+    lines = site.sources[config.FILE].splitlines()
+    for schedule in site.schedules:
+        try:
+            recurrence(schedule, site.site.zone, calendar)
+        except Refused as error:
+            line = next((n for n, text in enumerate(lines, 1) if schedule.cron and schedule.cron in text), None)
+            yield Problem(config.FILE, f"schedules.{schedule.name}", line, error.zh, error.en)
 
 
 @contextlib.asynccontextmanager

@@ -36,6 +36,7 @@ from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
+from gateway.roster import reading
 from gateway.store import Store, audit, counting
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
@@ -52,6 +53,7 @@ CLERK_PARTS: Final = 3
 
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
     LeftOut.OPTED_OUT: ("已退订", "opted out"),
+    "list:not_among": ("名单上有，花名册里没有或不合其他条件", "on the list, but not in the roster or not chosen"),
     LeftOut.NO_NUMBER: ("没有手机号码", "has no phone"),
     LeftOut.NO_ROUTE: ("没有通道能到这家运营商", "no account reaches the operator"),
     LeftOut.MISSING_FIELD: ("缺少要填的内容", "a value is missing"),
@@ -72,7 +74,9 @@ FAILED: Final = frozenset({TextState.UNDELIVERED, TextState.REJECTED, TextState.
 def explain(reason: str) -> tuple[str, str]:
     """Why somebody was not reached, as (zh, en); KeyError for another word."""
     kind, _, detail = reason.partition(":")
-    return payouts.explain(detail) if kind == "payout" else REASONS[reason]
+    if kind == "payout":
+        return payouts.explain(detail)
+    return reading.explain(detail) if kind == "list" and reason not in REASONS else REASONS[reason]
 
 
 # -- one broadcast ---------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from gateway.config import Audience
 from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BroadcastState, Outcome, ParcelState, Priority
 from gateway.officials import SYSTEM
+from gateway.reports import explain
 from gateway.roster import Roster
 from gateway.store import Store, audit, broadcasts, parcels
 from gateway.store.tables import audit as audit_table
@@ -225,6 +226,39 @@ async def test_a_list_file_chooses_among_the_roster(office: Office, tmp_path: An
     assert set(await office.texts(preview.id)) == {mobile(2)}
 
 
+async def test_no_row_of_a_list_disappears(office: Office, tmp_path: Any) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)), Somebody("王建国", mobile(2)))
+    rows_ = ("手机号", mobile(1)[3:], "1380013", mobile(2)[3:], mobile(9)[3:])
+    (tmp_path / "list.csv").write_text("\n".join(rows_), encoding="utf-8")
+    listing = Office(office.store, office.clock, SITE.model_copy(update={"directory": tmp_path}))
+    preview = await listing.compose(audience=Audience(list="list.csv"))
+    assert (preview.texts, preview.left_out) == (2, {"list:too_short": 1, "list:not_among": 1})
+    left = await office.store.read(broadcasts.left_out_people, preview.id)
+    assert [(one.reason, one.detail) for one in left] == [("list:too_short", "row 3"), ("list:not_among", "row 5")]
+    assert [explain(one.reason)[0] for one in left] == [
+        "位数太少，手机号码应为11位",
+        "名单上有，花名册里没有或不合其他条件",
+    ]
+
+
+async def test_a_column_and_a_sheet_can_be_chosen(office: Office, tmp_path: Any) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)))
+    (tmp_path / "list.csv").write_text(f"甲,乙\nx,{mobile(1)[3:]}\n", encoding="utf-8")
+    listing = Office(office.store, office.clock, SITE.model_copy(update={"directory": tmp_path}))
+    unsure = Draft(template="policy", fields=POLICY, audience=Audience(list="list.csv"))
+    with pytest.raises(Refused):
+        await listing.broadcasts.draft(unsure, by=AUTHOR)
+    assert await listing.broadcasts.list(by=AUTHOR) == []
+    made = await listing.broadcasts.draft(replace(unsure, columns={"phone": "乙"}), by=AUTHOR)
+    assert (await listing.broadcasts.compose(made, by=AUTHOR)).texts == 1
+
+
+async def test_a_time_that_is_past_is_refused_at_the_draft(office: Office) -> None:
+    late = Draft(template="policy", fields=POLICY, not_before=NOON - timedelta(hours=1))
+    with pytest.raises(Refused, match="past"):
+        await office.broadcasts.draft(late, by=AUTHOR)
+
+
 async def test_a_name_that_looks_like_a_placeholder_stays_text(office: Office) -> None:
     await office.enrol(Somebody("{金额}", mobile(1)), Somebody("{{项目}}", mobile(2)))
     preview = await office.compose("subsidy-payout", {**PAID, "金额": "12.00", "账号尾号": "{姓名}"})
@@ -298,11 +332,15 @@ async def test_two_clicks_on_compose_write_every_text_once(office: Office) -> No
 
 
 async def test_composing_that_is_refused_leaves_a_draft(office: Office, tmp_path: Any) -> None:
-    made = await office.broadcasts.draft(
-        Draft(template="subsidy-payout", fields=PAID, list_file=tmp_path / "gone.csv"), by=AUTHOR
-    )
+    file = tmp_path / "gone.csv"
+    file.write_text("姓名,手机号,金额\n", encoding="utf-8")
+    gone = Draft(template="subsidy-payout", fields=PAID, list_file=file)
+    made = await office.broadcasts.draft(gone, by=AUTHOR)
+    file.unlink()
     with pytest.raises(NotFound, match=r"gone\.csv"):
         await office.broadcasts.compose(made, by=AUTHOR)
+    with pytest.raises(NotFound, match=r"gone\.csv"):
+        await office.broadcasts.draft(gone, by=AUTHOR)
     assert await state(office, made) == BroadcastState.DRAFT
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,19 @@ from gateway.worktime import Clock, Hours
 
 __all__ = ["Broadcasts", "Draft", "Preview", "rule_digest", "years_before"]
 
+PAST = timedelta(minutes=5)
+"""A draft's time may lie this far back: people type."""
+
 SENDERS = (Role.AUTHOR, Role.CLERK, Role.DIRECTOR)
 """Who may send one text to one person, for which nobody's approval is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What an author asks for. `list_file`: a payout sheet; `fields_by_area`: values for areas, by longest prefix."""
+    """What an author asks for. `list_file`: a payout sheet; `fields_by_area`: values for areas, by longest prefix.
+
+    `columns` and `sheet` say which columns and which sheet of a list or payout sheet are meant.
+    """
 
     template: str
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +63,8 @@ class Draft:
     expires_at: datetime | None = None
     key: str | None = None
     list_file: Path | None = None
+    columns: Mapping[str, str] | None = None
+    sheet: str | None = None
     fields_by_area: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     schedule: str | None = None
     note: str = ""
@@ -90,6 +98,9 @@ class Broadcasts:
         template = self._template(draft.template)
         self._check_fields(template, draft)
         self._check_villages(draft.audience)
+        if draft.not_before is not None and draft.not_before < self._clock.now() - PAST:
+            raise Refused("时间已过", "that time is past")
+        await self._addressees.check(self._audience_json(draft))
         try:
             return await self._store.write(self._draft, template, draft, by)
         except IntegrityError:
@@ -142,6 +153,10 @@ class Broadcasts:
         rule = draft.audience.model_dump(mode="json", exclude_defaults=True)
         if draft.list_file is not None:
             rule["payout"] = str(draft.list_file.resolve())
+        if draft.columns:
+            rule["columns"] = dict(draft.columns)
+        if draft.sheet:
+            rule["sheet"] = draft.sheet
         return rule
 
     def _hours_text(self, template: Template) -> str | None:

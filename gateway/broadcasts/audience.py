@@ -2,7 +2,8 @@
 
 Policy
 - Slices of `PEOPLE_SLICE` people, so that memory is bounded however large the audience.
-- A payout sheet's rows are checked against the roster; a row that cannot be paid comes out with its reason.
+- A payout sheet's rows are checked against the roster; a row that cannot be paid comes out with its reason, and so
+  does a row of a list that means nobody of the audience.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from gateway.store import Store, people
 from gateway.worktime import Clock
 
 PEOPLE_SLICE = 1000
+FILE_KEYS = frozenset({"payout", "columns", "sheet"})
+"""What a stored audience says of its file, beside the rule itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +57,44 @@ class Addressees:
 
     async def of(self, audience: Mapping[str, Any]) -> AsyncIterator[Sequence[Addressee | Excluded]]:
         """Everybody of a broadcast's stored `audience`, in slices; Refused where its list or sheet cannot be read."""
-        if payout := audience.get("payout"):
+        if "payout" in audience:
             known = await self._store.read(people.names_by_phone)
-            async for slice_ in self._payments(Path(payout), known):
+            async for slice_ in self._payments(audience, known):
                 yield slice_
             return
-        rule = Audience.model_validate(audience)
-        listed = await self._roster.listed(self._config.directory / rule.list) if rule.list else None
-        selection = self._selection(rule)
-        after = 0
+        rule = Audience.model_validate({name: of for name, of in audience.items() if name not in FILE_KEYS})
+        if rule.list:
+            async for slice_ in self._listed(rule, audience):
+                yield slice_
+            return
+        async for found in self._people(rule):
+            yield [_addressee(one) for one in found]
+
+    async def check(self, audience: Mapping[str, Any]) -> None:
+        """Refused, NotFound or Unsure where the list or sheet of an audience cannot be read."""
+        if "payout" in audience:
+            next(payouts.check(_sheet(audience), {}, audience.get("columns")), None)
+        elif listed := audience.get("list"):
+            await self._roster.listed(self._config.directory / listed, audience.get("columns"), audience.get("sheet"))
+
+    async def _people(self, rule: Audience) -> AsyncIterator[list[Any]]:
+        selection, after = self._selection(rule), 0
         while found := await self._store.read(people.select_people, selection, after, PEOPLE_SLICE):
             after = found[-1].id
-            yield [_addressee(one) for one in found if listed is None or (one.phone, one.name) in listed]
+            yield found
+
+    async def _listed(
+        self, rule: Audience, audience: Mapping[str, Any]
+    ) -> AsyncIterator[Sequence[Addressee | Excluded]]:
+        file = self._config.directory / str(rule.list)
+        listed = await self._roster.listed(file, audience.get("columns"), audience.get("sheet"))
+        met: set[int] = set()
+        async for found in self._people(rule):
+            chosen = [one for one in found if (one.phone, one.name) in listed]
+            met.update(row for one in chosen for row in listed.rows_of(one.phone, one.name))
+            yield [_addressee(one) for one in chosen]
+        unmet = [(row, "not_among") for row in listed.named - met]
+        yield [Excluded("", "", f"list:{why}", f"row {row}") for row, why in sorted([*listed.unread, *unmet])]
 
     def _selection(self, rule: Audience) -> people.Selection:
         today = self._clock.now().astimezone(self._config.site.zone).date()
@@ -81,11 +110,11 @@ class Addressees:
         )
 
     async def _payments(
-        self, file: Path, known: Mapping[str, Collection[str]]
+        self, audience: Mapping[str, Any], known: Mapping[str, Collection[str]]
     ) -> AsyncIterator[Sequence[Addressee | Excluded]]:
         ids = await self._store.read(people.ids_by_key)
         waiting: list[Addressee | Excluded] = []
-        for row in payouts.check(sheets.open_table(file), known):
+        for row in payouts.check(_sheet(audience), known, audience.get("columns")):
             waiting.append(self._payment(row, ids))
             if len(waiting) >= PEOPLE_SLICE:
                 yield waiting
@@ -97,6 +126,10 @@ class Addressees:
             values = {**row.fields, "金额": row.fields.get("金额", f"{row.amount:.2f}")}
             return Addressee(ids.get((row.phone, row.name)), row.name, row.phone, row.village, "", "", False, values)
         return Excluded(row.name, "", f"payout:{row.reason}", f"row {row.row}")
+
+
+def _sheet(audience: Mapping[str, Any]) -> sheets.Table:
+    return sheets.open_table(Path(audience["payout"]), sheet=audience.get("sheet"))
 
 
 def years_before(day: date, years: int) -> date:

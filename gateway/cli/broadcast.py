@@ -19,7 +19,17 @@ import typer
 
 from gateway.cli import shown
 from gateway.cli.caller import caller
-from gateway.cli.fields import SetFields, TemplateName, ToNumber, audience, fields, moment
+from gateway.cli.fields import (
+    ColumnFlag,
+    SetFields,
+    SheetFlag,
+    TemplateName,
+    ToNumber,
+    audience,
+    columns,
+    fields,
+    moment,
+)
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.reports import OutFile, show_broadcast, show_left_behind
@@ -71,6 +81,8 @@ def draft(
             "--payout", value=FILE, zh="发放表：一人一条，与花名册核对", en="a payout sheet: one text each, checked"
         ),
     ] = None,
+    column: ColumnFlag = None,
+    sheet: SheetFlag = None,
     at: Annotated[
         str,
         option(
@@ -99,6 +111,8 @@ def draft(
             not_before=moment(at, gateway.zone, gateway.clock.now()) if at else None,
             key=key,
             list_file=_readable(payout),
+            columns=columns(column),
+            sheet=sheet,
             note=note,
         )
         return await _draft(gateway, wanted, by)

@@ -36,6 +36,16 @@ SetFields = Annotated[
         en="the value of one of the template's fields; may be repeated",
     ),
 ]
+ColumnFlag = Annotated[
+    list[str] | None,
+    option(
+        "--column",
+        value=("列=表头", "KEY=HEADING"),
+        zh="认不出的列，例如 phone=联系电话 或 phone=B，可写多次",
+        en="a column that is not recognised: phone=联系电话 or phone=B; may be repeated",
+    ),
+]
+SheetFlag = Annotated[str | None, option("--sheet", value=("工作表", "SHEET"), zh="用哪一个工作表", en="which sheet")]
 ToNumber = Annotated[str, option("--to", value=("号码", "NUMBER"), zh="发到这个号码", en="to this number")]
 
 

@@ -20,7 +20,7 @@ import typer
 from gateway.cli import shown
 from gateway.cli.caller import caller
 from gateway.cli.cases import FullNumbers
-from gateway.cli.fields import columns
+from gateway.cli.fields import ColumnFlag, SheetFlag, columns
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import FILE, JsonFlag
@@ -50,18 +50,8 @@ def import_(
         str | None,
         option("--name", value=("名册", "ROSTER"), zh="这份名册叫什么；不写就用文件名", en="its name; else the file's"),
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        option(
-            "--column",
-            value=("列=表头", "KEY=HEADING"),
-            zh="认不出的列，例如 phone=联系电话 或 phone=B，可写多次",
-            en="a column that is not recognised: phone=联系电话 or phone=B; may be repeated",
-        ),
-    ] = None,
-    sheet: Annotated[
-        str | None, option("--sheet", value=("工作表", "SHEET"), zh="用哪一个工作表", en="which sheet")
-    ] = None,
+    column: ColumnFlag = None,
+    sheet: SheetFlag = None,
     json: JsonFlag = False,
 ) -> None:
     if dry_run and json:

@@ -210,9 +210,9 @@ class Roster:
 
     # -- looking up --------------------------------------------------------------------------------------------
 
-    async def listed(self, path: Path) -> Listed:
+    async def listed(self, path: Path, columns: Mapping[str, str] | None = None, sheet: str | None = None) -> Listed:
         """Whom a list file names: `(phone, name) in listed`."""
-        return await asyncio.to_thread(read_list, path)
+        return await asyncio.to_thread(read_list, path, columns, sheet)
 
     async def find(self, text: str, *, by: By | None = None) -> list[Subscriber]:
         """The first people with this number, their own or their taker's, or with this text in their name."""

@@ -24,6 +24,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
@@ -43,7 +44,7 @@ from gateway.store.slots import SlotState
 from gateway.templates import Template
 from gateway.worktime import Calendar, Clock, Hours, Recurrence, Rule, clock_is_behind
 
-__all__ = ["HELD_FOR", "Cron", "Fault", "Schedules", "Slot", "Upcoming", "due_times", "verdict"]
+__all__ = ["HELD_FOR", "Cron", "Fault", "Schedules", "Slot", "Upcoming", "due_times", "recurrence", "verdict"]
 
 log = structlog.get_logger()
 
@@ -62,6 +63,13 @@ RUNNERS = (Role.AUTHOR, Role.APPROVER, Role.DIRECTOR)
 
 
 # -- the schedules of a site -----------------------------------------------------------------------------------
+
+
+def recurrence(schedule: Schedule, zone: ZoneInfo, calendar: Calendar) -> Recurrence:
+    """A schedule's due times in a zone; Refused where its words make none."""
+    if schedule.cron is not None:
+        return Cron(schedule.cron, zone)
+    return Rule.parse(on=schedule.on, at=schedule.at).in_zone(zone, calendar)
 
 
 class Schedules:
@@ -84,10 +92,7 @@ class Schedules:
 
     def recurrence(self, schedule: Schedule) -> Recurrence:
         """The schedule's due times in the site's zone; Refused where its words make none."""
-        zone = self._config.site.zone
-        if schedule.cron is not None:
-            return Cron(schedule.cron, zone)
-        return Rule.parse(on=schedule.on, at=schedule.at).in_zone(zone, self._calendar)
+        return recurrence(schedule, self._config.site.zone, self._calendar)
 
     async def upcoming(self, n: int = 5) -> list[Upcoming]:
         """Every schedule with its next `n` due times, its last `n` slots and those that wait for an answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -143,6 +144,10 @@ def test_reports(gateway: Gateway, site: Path) -> None:
     assert (site / "behind.xlsx").stat().st_size > 0
     assert "惠慧雯" in gateway("broadcast", "left-behind", "1").fine().out
     assert gateway("broadcast", "left-behind", "1", "--out", "behind.xlsx").code == 1
+    early = gateway("--as", "wang", "broadcast", "left-behind", "1", "--tell")
+    assert (early.code, early.err) == (1, "还在发，发完再告知各村\n")
+    with sqlite3.connect(site / "var" / "gateway.db") as db:  # as if it had been sent, and nobody answered
+        db.execute("UPDATE parcel SET state = 'done', watermark = n")
     told = gateway("--as", "wang", "broadcast", "left-behind", "1", "--tell").fine().out
     assert "已通知文书" in told
 

@@ -145,3 +145,20 @@ def test_a_file_that_cannot_be_written_is_told(gateway: Gateway, site: Path) -> 
     assert told.code == 1
     assert "nowhere" in told.err
     assert "Traceback" not in told.err
+
+
+def test_a_cron_that_is_none_is_found_by_check(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace("0 10 1,15 10-12 *", "0 25 1,15 10-12 *"), "utf-8")
+    wrong = gateway("check")
+    line = config.read_text(encoding="utf-8")[: config.read_text(encoding="utf-8").index("0 25 1,15")].count("\n") + 1
+    assert wrong.code == 1
+    assert f"config.toml:{line}" in wrong.err and "forest-fire" in wrong.err
+
+
+def test_one_broken_template_does_not_have_the_others_missed(gateway: Gateway, site: Path) -> None:
+    policy = site / "templates" / "policy.md"
+    policy.write_text(policy.read_text(encoding="utf-8") + "{", "utf-8")
+    wrong = gateway("check")
+    assert wrong.code == 1
+    assert "policy.md" in wrong.err and "缺少" not in wrong.err and "weather-daily" not in wrong.err
