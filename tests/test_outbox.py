@@ -17,7 +17,7 @@ from tests.conftest import NOON
 from tests.store.outbound import envelope
 
 MOBILE, UNICOM, TELECOM = "+8613800130001", "+8618600130001", "+8613300130001"
-UNASSIGNED = "+8613490130001"
+FOREIGN = "+85200000000"
 SITE = config.load(FilePath(__file__).parents[1])
 PLAIN = Written("【枣原镇】停电", 1, 1, Decimal("0.05"))
 
@@ -35,7 +35,7 @@ def test_the_first_carrier_of_the_route_that_reaches_the_operator_is_taken() -> 
     assert outbox.path(MOBILE, "policy") == Path("default", "a")
     assert outbox.path(UNICOM, "policy") == Path("default", "b")
     assert outbox.path(TELECOM, "policy") is None
-    assert outbox.path(UNASSIGNED, "policy") == Path("default", "a")
+    assert outbox.path(FOREIGN, "policy") == Path("default", "a")
 
 
 def test_a_route_may_be_for_some_categories_or_operators_only() -> None:
