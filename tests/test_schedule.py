@@ -495,6 +495,17 @@ async def test_a_field_that_is_missing_is_shown_and_mended_by_hand(sqlite_store:
     assert await sqlite_store.read(all_slots) == [(NINE, "run")]
 
 
+async def test_a_run_by_hand_replaces_what_stands_at_fault(store: Store, clock: ManualClock) -> None:
+    one = await begun(store, clock, site(daily(fields={})))
+    go_to(clock, NINE)
+    await one.tick()
+    go_to(clock, NINE + timedelta(minutes=30))
+    made = await node(store, clock, site(daily())).run("morning", by=AUTHOR)
+    assert await store.read(states) == ["cancelled", "composed"]
+    assert await store.read(all_slots) == [(NINE, "skipped"), (NINE + timedelta(minutes=30), "run")]
+    assert await store.read(fault_keys) == {f"approval:{made}"}
+
+
 # -- approval --------------------------------------------------------------------------------------------------
 
 

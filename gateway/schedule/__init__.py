@@ -335,7 +335,17 @@ class Schedules:
         if not won:
             raise Conflict("这一次已经处理过", "this slot is not waiting for anybody")
         self._answered(db, name, at, by, "run")
+        self._replace(db, name, at)
         return int(slots.get(db, name, at).broadcast_id)
+
+    @staticmethod
+    def _replace(db: Connection, name: str, at: datetime) -> None:
+        """What stood at fault is not carried on beside the run that a person asked for: nobody gets it twice."""
+        for row in slots.at_fault(db, name):
+            if row.due_at != at:
+                rows.move(db, row.broadcast_id, (*COMPOSABLE, BroadcastState.FAILED), BroadcastState.CANCELLED)
+                slots.settle(db, name, row.due_at, SlotState.SKIPPED, note="改为手动运行 / replaced by a run by hand")
+                slots.fault_clear(db, _key(row))
 
     async def skip(self, name: str, due_at: datetime, *, by: Official) -> None:
         """A slot that waits for a person, or is at fault, is not sent. Conflict for one in another state."""

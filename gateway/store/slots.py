@@ -129,6 +129,12 @@ def asked(db: Connection, name: str) -> list[datetime]:
     return list(db.execute(select(slot.c.due_at).where(mine).order_by(slot.c.due_at)).scalars())
 
 
+def at_fault(db: Connection, name: str) -> list[Any]:
+    """Slots of a schedule that stand at fault, in order."""
+    mine = and_(slot.c.schedule == name, slot.c.state == SlotState.FAULT)
+    return list(db.execute(select(slot).where(mine).order_by(slot.c.due_at)).all())
+
+
 def settle(
     db: Connection,
     name: str,
