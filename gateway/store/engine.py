@@ -13,6 +13,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -46,7 +47,6 @@ RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization failure, dead
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-65536",
@@ -225,8 +225,22 @@ def _open_sqlite(path: Path) -> Store:
     return Store(reading, Writer(writing), path)
 
 
+def enter_wal(connection: sqlite3.Connection, patience: float = BUSY_SECONDS) -> None:
+    """Write-ahead logging; the busy timeout does not hold for this one statement, so the wait for others is ours."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.02)
+
+
 def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None
+    enter_wal(connection)
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from gateway.store.engine import enter_wal
+
 if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
 
@@ -83,7 +85,7 @@ def _upgrade_sqlite(path: Path) -> None:
 
 def _leave_transactions_to_us(connection: Any, _record: object) -> None:
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
+    enter_wal(connection, _BUSY_SECONDS)
 
 
 async def _upgrade_postgresql(url: URL) -> None:
