@@ -210,9 +210,12 @@ def _check_schedules(site: Config) -> Iterator[Problem]:
 
 
 @contextlib.asynccontextmanager
-async def open_gateway(directory: Path, clock: Clock | None = None) -> AsyncIterator[Gateway]:
-    """The gateway of a site's directory, closed again at the end."""
+async def open_gateway(
+    directory: Path, clock: Clock | None = None, adapt: Callable[[Config], Config] = lambda site: site
+) -> AsyncIterator[Gateway]:
+    """The gateway of a site's directory, closed again at the end; `adapt` changes its settings for a rehearsal."""
     site, notices = check_site(directory)
+    site = adapt(site)
     url = site.database_url()
     store = open_store(url)
     try:

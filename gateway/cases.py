@@ -18,8 +18,6 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from gateway import phone as phones
 from gateway import words
 from gateway.config import Config, Window
@@ -27,7 +25,7 @@ from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import CaseState, Role
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
-from gateway.store import Store, audit, people
+from gateway.store import Connection, Store, audit, people
 from gateway.store import cases as rows
 from gateway.store.inbound import Waiting
 from gateway.templates import Template

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway import phone
-from gateway.app import Gateway, check_site, ready
+from gateway.app import Gateway, open_gateway
 from gateway.broadcasts import Draft, Preview
 from gateway.carriers import Received
 from gateway.carriers.simulator import Carrier as Simulator
@@ -31,7 +31,7 @@ from gateway.errors import Refused
 from gateway.model import Role
 from gateway.officials import Official
 from gateway.site import write_site
-from gateway.store import ledgers, open_store
+from gateway.store import ledgers
 from gateway.worktime import SystemClock
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -137,7 +137,8 @@ async def play(directory: Path, say: Callable[[str], None]) -> Outcome:
     """The day itself, on a fresh site in `directory`."""
     started = asyncio.get_running_loop().time()
     write_site(directory)
-    async with _opened(directory) as (gateway, clock):
+    clock = TurnedClock(EVE)
+    async with open_gateway(directory, clock, _rehearsing) as gateway:
         day = _Day(gateway, clock, say)
         await day.evening_before()
         async with gateway.dispatching(), gateway.handling():
@@ -148,18 +149,6 @@ async def play(directory: Path, say: Callable[[str], None]) -> Outcome:
         await day.compare()
     day.outcome.seconds = asyncio.get_running_loop().time() - started
     return day.outcome
-
-
-@contextlib.asynccontextmanager
-async def _opened(directory: Path) -> AsyncIterator[tuple[Gateway, TurnedClock]]:
-    site, notices = check_site(directory)
-    clock = TurnedClock(EVE)
-    store = open_store(site.database_url())
-    try:
-        await ready(store, site.database_url())
-        yield Gateway(_rehearsing(site), notices, store, clock), clock
-    finally:
-        await store.close()
 
 
 def _rehearsing(site: Config) -> Config:

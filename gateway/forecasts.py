@@ -16,14 +16,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from gateway.config import Config, Feed, secret
 from gateway.errors import GatewayError, Invalid, Refused
 from gateway.feeds import weather
 from gateway.feeds.weather import Forecast
 from gateway.model import within
-from gateway.store import Store, slots
+from gateway.store import Connection, Store, slots
 from gateway.worktime import ONE_DAY, Clock
 
 FETCHES_AT_ONCE = 4

@@ -31,14 +31,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection
 
 from gateway import phone as phones
 from gateway import words
 from gateway.carriers import Receipt, Received
 from gateway.cases import UNCLEAR, Cases
 from gateway.config import Config
-from gateway.store import DATABASE_ERRORS, Store, consent, inbound, receipts
+from gateway.store import DATABASE_ERRORS, Connection, Store, consent, inbound, receipts
 from gateway.store import cases as case_rows
 from gateway.store.inbound import ROW_ERRORS, Answer, Arrived, Waiting
 from gateway.templates import Template

@@ -16,11 +16,10 @@ from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import Connection
 
 from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import Role, within
-from gateway.store import Store, audit
+from gateway.store import Connection, Store, audit
 from gateway.store import officials as rows
 from gateway.worktime import Clock
 

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import Connection
-
 from gateway import phone as phones
 from gateway import text as texts
 from gateway.config import Config
 from gateway.model import PARCEL_SIZE, ParcelState, Priority, message_id
-from gateway.store import parcels
+from gateway.store import Connection, parcels
 from gateway.store.parcels import Envelope, Queued
 
 SINGLE_EXPIRES = timedelta(days=3)

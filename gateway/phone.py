@@ -28,6 +28,8 @@ from itertools import product
 from math import isnan
 from typing import TYPE_CHECKING
 
+from gateway.errors import Refused
+
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
@@ -128,6 +130,14 @@ def parse(raw: object) -> Phone:
         return _mainland(raw)
     written = _written(raw)
     return _REFUSED["not_digits"] if written is None else _read(_plain(written))
+
+
+def mobile(raw: object) -> str:
+    """E.164 of a number one can send to; Refused with the reason for any other."""
+    parsed = parse(raw)
+    if parsed.reason is not None or parsed.e164 is None:
+        raise Refused(*explain(parsed.reason or "not_digits"))
+    return parsed.e164
 
 
 def explain(reason: str) -> tuple[str, str]:

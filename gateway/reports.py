@@ -28,7 +28,6 @@ from typing import Any, Final
 
 import structlog
 import xlsxwriter
-from sqlalchemy import Connection
 
 from gateway import payouts, phone
 from gateway.config import Config
@@ -37,7 +36,7 @@ from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.roster import reading
-from gateway.store import Store, audit, counting
+from gateway.store import Connection, Store, audit, counting
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
 from gateway.store.counting import COUNTED
@@ -384,8 +383,7 @@ class Reports:
         if first > last:
             raise Refused(f"起止日期反了：{first} 至 {last}", f"{first} is after {last}")
         start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + ONE_DAY))
-        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
-            pass
+        await counting.count_all(self._store)
         found = await self._store.read(rows.period, start, end, by.area)
         listed = [PeriodRow(**row._mapping) for row in found]
         totals = {name: sum(getattr(row, name) for row in listed) for name in FIGURES}

@@ -21,9 +21,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
 from gateway import phone
 from gateway.broadcasts.audience import Addressees, years_before
 from gateway.broadcasts.composing import Composition, Knowledge, alive, this_process
@@ -34,13 +31,13 @@ from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.roster import Roster
-from gateway.store import DATABASE_ERRORS, Store, audit, consent, counting, parcels, people
+from gateway.store import DATABASE_ERRORS, REFUSED_ROWS, Connection, Store, audit, consent, counting, parcels, people
 from gateway.store import broadcasts as rows
 from gateway.store.parcels import Again
 from gateway.templates import Template
 from gateway.worktime import Clock, Hours
 
-__all__ = ["Broadcasts", "Draft", "Preview", "rule_digest", "years_before"]
+__all__ = ["Broadcasts", "Draft", "Preview", "hours_text", "rule_digest", "rule_json", "years_before"]
 
 PAST = timedelta(minutes=5)
 """A draft's time may lie this far back: people type."""
@@ -103,7 +100,7 @@ class Broadcasts:
         await self._addressees.check(self._audience_json(draft))
         try:
             return await self._store.write(self._draft, template, draft, by)
-        except IntegrityError:
+        except REFUSED_ROWS:
             # Another process drafted under this key in the meantime.
             return await self._store.write(self._draft, template, draft, by)
 
@@ -133,7 +130,7 @@ class Broadcasts:
             author=by.login,
             not_before=draft.not_before,
             expires_at=draft.expires_at or start + template.expires,
-            hours=self._hours_text(template),
+            hours=hours_text(self._config, template),
             on_uncertain=template.uncertain,
             idempotency_key=draft.key,
             schedule=draft.schedule,
@@ -150,7 +147,7 @@ class Broadcasts:
 
     @staticmethod
     def _audience_json(draft: Draft) -> dict[str, Any]:
-        rule = draft.audience.model_dump(mode="json", exclude_defaults=True)
+        rule = rule_json(draft.audience)
         if draft.list_file is not None:
             rule["payout"] = str(draft.list_file.resolve())
         if draft.columns:
@@ -158,10 +155,6 @@ class Broadcasts:
         if draft.sheet:
             rule["sheet"] = draft.sheet
         return rule
-
-    def _hours_text(self, template: Template) -> str | None:
-        span = self._config.hours[template.hours]
-        return None if span is None or template.priority is Priority.EMERGENCY else str(Hours(*span))
 
     def _template(self, name: str) -> Template:
         template = self._templates.get(name)
@@ -258,7 +251,7 @@ class Broadcasts:
     async def test_send(self, broadcast_id: int, number: str, *, by: Official) -> int | None:
         """The first text to a number of one's own, marked as a test; its message id."""
         by.needs(Role.AUTHOR, Role.APPROVER)
-        message = await self._store.write(self._test_send, broadcast_id, _mobile(number), by)
+        message = await self._store.write(self._test_send, broadcast_id, phone.mobile(number), by)
         self._queued()
         return message
 
@@ -279,7 +272,7 @@ class Broadcasts:
         Refused for any other, for missing values, for a number that opted out or that no account reaches.
         """
         by.needs(*SENDERS)
-        one, e164 = self._template(template), _mobile(number)
+        one, e164 = self._template(template), phone.mobile(number)
         if not one.single:
             raise Refused(
                 f"模板 {one.name} 不能单发（没有 single = true），请用 gateway broadcast draft",
@@ -303,7 +296,7 @@ class Broadcasts:
             one.render({**own, **fields}, away=bool(person and person.away_to)),
             now,
             category=one.category if heeds else None,
-            hours=self._hours_text(one),
+            hours=hours_text(self._config, one),
             priority=one.priority,
             expires_at=now + one.expires,
             person_id=person.id if person else None,
@@ -453,8 +446,7 @@ class Broadcasts:
 
     async def count(self) -> None:
         """Count every stale parcel, so that what is read next is true to the row."""
-        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
-            pass
+        await counting.count_all(self._store)
 
     async def counts(self, broadcast_id: int) -> dict[str, int]:
         """Texts by state; see `store.broadcasts.counts`."""
@@ -512,14 +504,17 @@ class Broadcasts:
         audit.append(db, self._clock.now(), by.login, verb, f"broadcast {broadcast_id}", what)
 
 
+def hours_text(config: Config, template: Template) -> str | None:
+    """When a template's texts may leave on this site, "08:00-21:00"; None at any hour, as emergencies always may."""
+    span = config.hours[template.hours]
+    return None if span is None or template.priority is Priority.EMERGENCY else str(Hours(*span))
+
+
+def rule_json(audience: Audience) -> dict[str, Any]:
+    """An audience as a broadcast stores it and a standing approval is bound to it."""
+    return audience.model_dump(mode="json", exclude_defaults=True)
+
+
 def rule_digest(audience: Mapping[str, Any], hours: str | None) -> str:
     """What a standing approval is bound to besides the template: who is chosen, and when it may leave."""
     return rows.sha256_of({"audience": dict(audience), "hours": hours})
-
-
-def _mobile(number: str) -> str:
-    """E.164 of a number one can send to; Refused with the reason."""
-    parsed = phone.parse(number)
-    if parsed.reason is not None or parsed.e164 is None:
-        raise Refused(*phone.explain(parsed.reason or "not_digits"))
-    return parsed.e164

@@ -14,15 +14,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection
-
 from gateway import phone
 from gateway.broadcasts.audience import Addressee, Excluded
 from gateway.errors import Refused
 from gateway.model import LeftOut, ParcelState
 from gateway.outbox import Batch, Outbox, Packing, Path, Written
+from gateway.store import Connection, parcels
 from gateway.store import broadcasts as rows
-from gateway.store import parcels
 from gateway.store.parcels import Envelope
 from gateway.templates import Template
 

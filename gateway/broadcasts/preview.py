@@ -16,12 +16,10 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
 from gateway import phone
 from gateway.config import Config
+from gateway.store import Connection, people
 from gateway.store import broadcasts as rows
-from gateway.store import people
 from gateway.templates import Template
 from gateway.worktime import Hours
 

@@ -60,16 +60,6 @@ def fields(given: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
-def number(raw: str) -> str:
-    """E.164 of a number one can send to; Refused with the reason."""
-    from gateway import phone as phones
-
-    parsed = phones.parse(raw)
-    if parsed.reason is not None or parsed.e164 is None:
-        raise Refused(*phones.explain(parsed.reason or "not_digits"))
-    return parsed.e164
-
-
 def moment(text: str, zone: ZoneInfo, now: datetime) -> datetime:
     """`2026-07-01 09:00`, `2026-07-01` or, for today, `09:00`, on the site's clock; as UTC."""
     today = now.astimezone(zone).date()

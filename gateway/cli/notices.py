@@ -18,7 +18,7 @@ import typer
 
 from gateway.cli import shown
 from gateway.cli.caller import caller
-from gateway.cli.fields import SetFields, TemplateName, ToNumber, fields, number
+from gateway.cli.fields import SetFields, TemplateName, ToNumber, fields
 from gateway.cli.help import option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import FILE, JsonFlag
@@ -105,7 +105,7 @@ def _path(outbox: Outbox, to: str | None, category: str) -> dict[str, Any]:
         return {"to": None, "operator": None, "route": None, "carrier": None}
     from gateway import phone as phones
 
-    e164 = number(to)
+    e164 = phones.mobile(to)
     path = outbox.path(e164, category)
     if path is None:
         raise Refused("没有通道能到这个号码", "no carrier reaches this number")
@@ -184,7 +184,7 @@ def _rows(one: Template, file: Path) -> Iterator[tuple[int, dict[str, str], obje
 def _for_row(one: Template, outbox: Outbox, values: Mapping[str, str], cell: object) -> tuple[str, Any]:
     from gateway import phone as phones
 
-    e164 = number(str(cell or ""))
+    e164 = phones.mobile(str(cell or ""))
     path = outbox.path(e164, one.category)
     if path is None:
         raise Refused("没有通道能到这个号码", "no carrier reaches this number")

@@ -110,9 +110,8 @@ class Dispatcher:
                     await self.count()
 
     async def count(self) -> None:
-        """Have every stale parcel counted; in slices, so that no watermark waits for it."""
-        while await self._store.write(counting.recount) == counting.RECOUNTED_AT_ONCE:
-            continue
+        """Have every stale parcel counted."""
+        await counting.count_all(self._store)
 
     async def _upkeep(self) -> None:
         while True:

@@ -185,8 +185,8 @@ class Account:
             holder.drop()
             for task in (running, *ends):
                 task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, EpochLost):
-                await running
+            # However it ended: nothing may keep the links from being closed.
+            await asyncio.gather(running, *ends, return_exceptions=True)
             await carrier.close()
 
     def _links(self) -> Links:

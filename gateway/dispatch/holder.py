@@ -183,7 +183,8 @@ class Holder:
         self._learn(step, verdict)
 
     async def _write(self, step: Step) -> Verdict:
-        for attempt in range(1_000_000):
+        attempt = 0
+        while True:
             now = self._clock.now()
             try:
                 return await self._store.write(
@@ -202,7 +203,7 @@ class Holder:
                 wait = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
                 log.warning("record.failed", carrier=self.carrier.name, error=type(error).__name__, again_in=wait)
                 await asyncio.sleep(wait)
-        raise AssertionError("unreachable")
+                attempt += 1
 
     # -- planning one transaction --------------------------------------------------------------------------
 

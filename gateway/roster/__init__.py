@@ -24,8 +24,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sqlalchemy import Connection
-
 from gateway import phone as phones
 from gateway.config import Config
 from gateway.errors import Conflict, NotFound, Refused
@@ -45,7 +43,7 @@ from gateway.roster.listing import Listed, read_list
 from gateway.roster.loading import SLICE, Loading, entry, loading
 from gateway.roster.reading import PersonRow, Read, Summary
 from gateway.roster.secret import Secret
-from gateway.store import Store, audit, consent, retention
+from gateway.store import Connection, Store, audit, consent, retention
 from gateway.store import rosters as rows
 from gateway.worktime import Clock
 

@@ -27,22 +27,21 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import Connection
 
-from gateway.broadcasts import Broadcasts, Draft, rule_digest
+from gateway.broadcasts import Broadcasts, Draft, hours_text, rule_digest, rule_json
 from gateway.config import Config, Schedule
 from gateway.errors import Conflict, GatewayError, NotFound, Refused
 from gateway.forecasts import Forecasts, NoForecast
-from gateway.model import BroadcastState, Priority, Role
+from gateway.model import BroadcastState, Role
 from gateway.officials import SYSTEM, Official
 from gateway.schedule import timer
 from gateway.schedule.cron import Cron, due_times
 from gateway.schedule.due import ON_TIME, Fault, Slot, Upcoming, last_slots, slot_of, verdict
-from gateway.store import DATABASE_ERRORS, Store, audit, slots
+from gateway.store import DATABASE_ERRORS, Connection, Store, audit, slots
 from gateway.store import broadcasts as rows
 from gateway.store.slots import SlotState
 from gateway.templates import Template
-from gateway.worktime import Calendar, Clock, Hours, Recurrence, Rule, clock_is_behind
+from gateway.worktime import Calendar, Clock, Recurrence, Rule, clock_is_behind
 
 __all__ = ["HELD_FOR", "Cron", "Fault", "Schedules", "Slot", "Upcoming", "due_times", "recurrence", "verdict"]
 
@@ -124,10 +123,8 @@ class Schedules:
             return "none"
         if row.template_sha256 != template.sha256:
             return "template changed"
-        span = self._config.hours[template.hours]
-        hours = None if span is None or template.priority is Priority.EMERGENCY else str(Hours(*span))
-        rule = schedule.audience.model_dump(mode="json", exclude_defaults=True)
-        return "in force" if row.rule_sha256 == rule_digest(rule, hours) else "audience changed"
+        rule = rule_digest(rule_json(schedule.audience), hours_text(self._config, template))
+        return "in force" if row.rule_sha256 == rule else "audience changed"
 
     # -- ticks -------------------------------------------------------------------------------------------------
 

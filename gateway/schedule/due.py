@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
-
 from gateway.config import Schedule
-from gateway.store import slots
+from gateway.store import Connection, slots
 from gateway.store.slots import SlotState
 
 ON_TIME = timedelta(seconds=60)

@@ -11,6 +11,8 @@ Policy
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from gateway.store.engine import DATABASE_ERRORS, REFUSED_ROWS, Job, Store, open_store
 
-__all__ = ["DATABASE_ERRORS", "REFUSED_ROWS", "Job", "Store", "open_store"]
+__all__ = ["DATABASE_ERRORS", "REFUSED_ROWS", "Connection", "Job", "Store", "open_store"]

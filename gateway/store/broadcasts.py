@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from gateway.model import BroadcastState, ParcelState, TextState, home_parcel, message_id
 from gateway.store import bulk, counting, parcels
@@ -30,9 +30,7 @@ def keep_file(db: Connection, name: str, sha256: str, content: str, now: datetim
 
 def add(db: Connection, **values: Any) -> int:
     """Insert one broadcast; answers its id."""
-    key = db.execute(insert(broadcast).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - both databases return it
-    return int(key[0])
+    return bulk.insert_one(db, broadcast, **values)
 
 
 def get(db: Connection, broadcast_id: int, *, lock: bool = False) -> Any:
@@ -255,9 +253,7 @@ def _tried_again(db: Connection, broadcast_id: int) -> set[int]:
 def stand_for(db: Connection, **values: Any) -> int:
     """A director's standing approval of a schedule; it replaces the one before."""
     revoke(db, values["schedule"], values["at"])
-    key = db.execute(insert(standing_approval).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - both databases return it
-    return int(key[0])
+    return bulk.insert_one(db, standing_approval, **values)
 
 
 def revoke(db: Connection, schedule: str, now: datetime) -> int:

@@ -31,6 +31,13 @@ def insert(
         db.exec_driver_sql(statement, tuple(list(column) for column in cells))
 
 
+def insert_one(db: Connection, table: Table, **values: Any) -> int:
+    """Insert one row and answer its id."""
+    key = db.execute(table.insert().values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - both databases return it
+    return int(key[0])
+
+
 Binder = Callable[[Any], Any]
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, or_, select
 
+from gateway.store import bulk
 from gateway.store.tables import consent
 from gateway.store.types import sealed
 
@@ -32,9 +33,7 @@ def append(
 ) -> int:
     """Add one word of consent; `wording` is what the person wrote, `by` who entered it. Answers the row's id."""
     values = {"phone": sealed(phone), "category": category, "state": state, "source": source}
-    key = db.execute(insert(consent).values(**values, wording=wording, by=by, at=at)).inserted_primary_key
-    assert key is not None  # noqa: S101 - both databases return it
-    return int(key[0])
+    return bulk.insert_one(db, consent, **values, wording=wording, by=by, at=at)
 
 
 def opted_out(db: Connection, category: str) -> set[str]:

@@ -23,6 +23,7 @@ from gateway.model import (
     TextState,
     message_id,
 )
+from gateway.store.engine import Store
 from gateway.store.parcels import home_of
 from gateway.store.tables import message, parcel, receipt, submission
 
@@ -54,6 +55,12 @@ def recount(db: Connection, limit: int = RECOUNTED_AT_ONCE) -> int:
     for row in db.execute(select(parcel.c.id, parcel.c.n, parcel.c.state).where(parcel.c.id.in_(ids))):
         db.execute(update(parcel).where(parcel.c.id == row.id).values(**_counters(row, counts[row.id])))
     return len(ids)
+
+
+async def count_all(store: Store) -> None:
+    """Have every stale parcel counted; in slices, so that no watermark waits for it."""
+    while await store.write(recount) == RECOUNTED_AT_ONCE:
+        continue
 
 
 def _counters(row: Any, counted: dict[str, int]) -> dict[str, int]:

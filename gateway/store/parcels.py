@@ -26,7 +26,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     literal,
     or_,
     select,
@@ -115,12 +114,8 @@ def queue(db: Connection, envelope: Envelope, texts: Sequence[Queued], now: date
 
 def _insert_parcel(db: Connection, envelope: Envelope, n: int, *, attempt: int, members: list[int] | None) -> int:
     values = {name: getattr(envelope, name) for name in envelope.__dataclass_fields__}
-    statement = insert(parcel).values(
-        **values, attempt=attempt, members=members, n=n, watermark=0, stale=members is None
-    )
-    key = db.execute(statement).inserted_primary_key
-    assert key is not None  # noqa: S101 - both databases return it
-    return int(key[0])
+    own = {"attempt": attempt, "members": members, "n": n, "watermark": 0, "stale": members is None}
+    return bulk.insert_one(db, parcel, **values, **own)
 
 
 # -- holding an account ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
+from gateway.store import bulk
 from gateway.store import consent as ledger
 from gateway.store.tables import case, consent, forgotten, left_out, message, person, prompt, roster_import
 from gateway.store.types import sealed
@@ -47,9 +48,7 @@ def key_of(name: str, phone: str | None, village: str, birth: date | None) -> st
 def begin(db: Connection, roster: str, sha256: str, by: str, now: datetime) -> int:
     """Note that an import begins; its id."""
     values = {"roster": roster, "sha256": sha256, "by": by, "started_at": now, "counts": {}}
-    key = db.execute(insert(roster_import).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - both databases return it
-    return int(key[0])
+    return bulk.insert_one(db, roster_import, **values)
 
 
 def finish(db: Connection, import_id: int, counts: Mapping[str, Any], now: datetime) -> None:

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.app import Gateway, check_site, ready
-from gateway.config import Config
+from gateway.app import Gateway, open_gateway
+from gateway.config import Config, StoreSettings
 from gateway.model import Role
 from gateway.officials import Official
 from gateway.site import write_site
-from gateway.store import open_store
 from gateway.worktime import ShiftedClock
 from tests.kill.plan import CARRIER, Plan, town
 
@@ -36,20 +35,17 @@ def ahead_of_noon() -> float:
 @contextlib.asynccontextmanager
 async def opened(plan: Plan, url: str, directory: Path, ahead: float, address: str = "") -> AsyncIterator[Gateway]:
     """The product on this site, over the database at `url`, speaking to the operator at `address`."""
-    site, notices = check_site(directory)
-    store = open_store(url)
-    try:
-        await ready(store, url)
-        clock = ShiftedClock(datetime.now(UTC) + timedelta(seconds=ahead))
-        yield Gateway(_rehearsing(site, plan, address), notices, store, clock)
-    finally:
-        await store.close()
+    clock = ShiftedClock(datetime.now(UTC) + timedelta(seconds=ahead))
+    async with open_gateway(directory, clock, lambda site: _rehearsing(site, plan, url, address)) as gateway:
+        yield gateway
 
 
-def _rehearsing(site: Config, plan: Plan, address: str) -> Config:
+def _rehearsing(site: Config, plan: Plan, url: str, address: str) -> Config:
     account = site.carriers[CARRIER].model_copy(update=plan.account(address))
     retries = site.dispatch.model_copy(update={"retry_seconds": RETRY_SECONDS})
-    return site.model_copy(update={"carriers": {CARRIER: account}, "dispatch": retries})
+    return site.model_copy(
+        update={"carriers": {CARRIER: account}, "dispatch": retries, "store": StoreSettings(url=url)}
+    )
 
 
 async def prepare(plan: Plan, url: str, directory: Path, ahead: float) -> None:
