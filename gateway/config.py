@@ -19,8 +19,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gateway import offers, rota, rules
 from gateway.errors import Invalid, Problem
 from gateway.hall import Finding, Hall, Item, Material, Window, contradictions, repeated
+from gateway.offers import Course, Job, Offers
+from gateway.rota import Duty, Officer
+from gateway.rules import Scoring
 from gateway.settings import (
     DEFAULT_HOURS,
     OPERATORS,
@@ -29,6 +33,7 @@ from gateway.settings import (
     Audience,
     Calendar,
     Carrier,
+    CaseSettings,
     Config,
     Dispatch,
     Feed,
@@ -43,7 +48,7 @@ from gateway.settings import (
     Webhook,
     secret,
 )
-from gateway.tomlfile import Key, TomlFile, did_you_mean
+from gateway.tomlfile import Key, Table, TomlFile, did_you_mean
 
 __all__ = [
     "FILE",
@@ -53,17 +58,24 @@ __all__ = [
     "Audience",
     "Calendar",
     "Carrier",
+    "CaseSettings",
     "Config",
+    "Course",
     "Dispatch",
+    "Duty",
     "Feed",
     "Hall",
     "Hours",
     "Inbound",
     "Item",
+    "Job",
     "Material",
+    "Offers",
+    "Officer",
     "Retention",
     "Route",
     "Schedule",
+    "Scoring",
     "Site",
     "StoreSettings",
     "Webhook",
@@ -81,9 +93,11 @@ def load(directory: Path) -> Config:
     """The settings of the site in `directory`; Invalid with every problem of both files."""
     problems: list[Problem] = []
     main = _read(directory, FILE, problems)
-    windows = _read(directory, _hall_file(main, problems), problems)
+    named = _hall_files(main, problems)
+    windows = _read(directory, named.file, problems)
     hall = _hall(windows, problems) if windows else None
-    config = _config(directory, main, windows, hall, problems) if main else None
+    others = _others(directory, named, problems)
+    config = _config(directory, main, windows, hall, others, problems) if main else None
     if problems or not config:
         raise Invalid(problems)
     return config
@@ -110,12 +124,44 @@ def _read(directory: Path, name: str, problems: list[Problem]) -> TomlFile | Non
         return None
 
 
-def _hall_file(main: TomlFile | None, problems: list[Problem]) -> str:
+def _hall_files(main: TomlFile | None, problems: list[Problem]) -> HallTable:
     try:
-        return HallTable.model_validate(main.data.get("hall", {}) if main else {}).file
+        return HallTable.model_validate(main.data.get("hall", {}) if main else {})
     except ValidationError as error:
         problems += main.problems(error, HallTable, ("hall",)) if main else []
-        return HallTable().file
+        return HallTable()
+
+
+def _others(directory: Path, named: HallTable, problems: list[Problem]) -> dict[str, tuple[TomlFile | None, Any]]:
+    """The hall's other files that are named, each with what was read: by the name of its setting."""
+    shapes: dict[str, tuple[type[Table], Callable[[Any], Iterator[Finding]]]] = {
+        "duty": (Duty, rota.contradictions),
+        "offers": (Offers, offers.contradictions),
+        "scoring": (Scoring, rules.contradictions),
+    }
+    found: dict[str, tuple[TomlFile | None, Any]] = {}
+    for key, (shape, contradicts) in shapes.items():
+        name = getattr(named, key)
+        file = _read(directory, name, problems) if name else None
+        if file is not None:
+            found[key] = (file, _shaped(file, shape, contradicts, problems))
+    if named.questions is not None:
+        found["questions"] = (None, named.questions)
+        if not (directory / named.questions).is_file():
+            problems.append(Problem(FILE, "hall.questions", None, "没有这个文件", "there is no such file"))
+    return found
+
+
+def _shaped(
+    file: TomlFile, shape: type[Table], contradicts: Callable[[Any], Iterator[Finding]], problems: list[Problem]
+) -> Table:
+    try:
+        table = shape.model_validate(file.data)
+    except ValidationError as error:
+        problems += file.problems(error, shape)
+        return shape()
+    problems += [file.problem(*finding) for finding in contradicts(table)]
+    return table
 
 
 def _hall(windows: TomlFile, problems: list[Problem]) -> Hall | None:
@@ -129,13 +175,19 @@ def _hall(windows: TomlFile, problems: list[Problem]) -> Hall | None:
 
 
 def _config(
-    directory: Path, main: TomlFile, windows: TomlFile | None, hall: Hall | None, problems: list[Problem]
+    directory: Path,
+    main: TomlFile,
+    windows: TomlFile | None,
+    hall: Hall | None,
+    others: Mapping[str, tuple[TomlFile | None, Any]],
+    problems: list[Problem],
 ) -> Config:
     """The settings; with problems only what is sound of them."""
     data = _prepared(main, problems) | {
         "directory": directory,
-        "sources": {file.name: file.text for file in (main, windows) if file},
+        "sources": {file.name: file.text for file in (main, windows, *(file for file, _ in others.values())) if file},
         "hall": hall or Hall.model_construct(),
+        **{key: table for key, (_, table) in others.items()},
     }
     bad: set[str | int] = set()
     try:

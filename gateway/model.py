@@ -177,11 +177,58 @@ class Role(StrEnum):
 
 
 class CaseState(StrEnum):
-    """`open` waits for a window, `answered` for the person, `closed` is finished."""
+    """`open` waits for a window, `answered` for the person, `waiting` for papers, `closed` is finished."""
 
     OPEN = "open"
     ANSWERED = "answered"
+    WAITING = "waiting"
     CLOSED = "closed"
+
+
+class Happened(StrEnum):
+    """What can happen to a case: the kinds of its events."""
+
+    TEXT = "text"
+    ACKNOWLEDGED = "acknowledged"
+    SIGNED = "signed"
+    REPLIED = "replied"
+    CALLED = "called"
+    ASKED_PAPERS = "asked_papers"
+    PAPERS_CAME = "papers_came"
+    BREACH = "breach"
+    EXTENSION_ASKED = "extension_asked"
+    EXTENDED = "extended"
+    EXTENSION_REFUSED = "extension_refused"
+    HANDED_OVER = "handed_over"
+    HANDED_BACK = "handed_back"
+    SPLIT_OFF = "split_off"
+    MERGED = "merged"
+    SUB_OPENED = "sub_opened"
+    STEP = "step"
+    MARKED = "marked"
+    PAGED = "paged"
+    WARNED = "warned"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+    SOLVED = "solved"
+    RATED = "rated"
+    REMINDED = "reminded"
+    REOPENED = "reopened"
+    PUBLISHED = "published"
+
+
+class Asked(StrEnum):
+    """What the gateway can wait for an answer to: the kinds of its prompts."""
+
+    SOLVED = "solved"
+    RATING = "rating"
+    WHICH_CASE = "which-case"
+    SAME_MATTER = "same-matter"
+    PAPERS = "papers"
+    WHICH_ITEM = "which-item"
+    WHICH_COURSE = "which-course"
+    WHICH_CATEGORY = "which-category"
+    MENU = "menu"
 
 
 class LeftOut(StrEnum):

@@ -29,6 +29,9 @@ from pydantic import (
 
 from gateway.errors import Invalid, Refused
 from gateway.hall import Hall, Text, Words
+from gateway.offers import Offers
+from gateway.rota import Duty
+from gateway.rules import Scoring
 from gateway.tomlfile import Table, TomlFile, did_you_mean, wrong
 
 SHORTEST_RETENTION = 180
@@ -395,10 +398,32 @@ class Retention(Table):
     audit_days: Kept = 1095
 
 
+class CaseSettings(Table):
+    """The clocks of cases, and what people are asked afterwards. Minutes are of office time, days are working days."""
+
+    signed_minutes: Count = 240
+    first_days: Annotated[int, Field(ge=0, le=60)] = 1
+    urgent_signed_minutes: Count = 30
+    urgent_first_minutes: Count = 120
+    urgent_days: Annotated[int, Field(ge=0, le=60)] = 1
+    pause_cap_days: Count = 15
+    warn_minutes: Count = 120
+    same_matter_days: Count = 7
+    rating: bool = True
+    rating_days: Count = 7
+    rating_reminder: bool = False
+    rating_reminder_days: Count = 3
+    publish: bool = True
+
+
 class HallTable(Table):
-    """Which file describes the hall."""
+    """Which files describe the hall: its windows, who is on duty, offers and courses, points, sample questions."""
 
     file: InnerPath = "windows.toml"
+    duty: InnerPath | None = None
+    offers: InnerPath | None = None
+    scoring: InnerPath | None = None
+    questions: InnerPath | None = None
 
 
 DEFAULT_HOURS = {"notice": "08:00-21:00", "promotion": "08:00-21:00", "office": "08:30-17:30", "always": ""}
@@ -413,6 +438,10 @@ class Config(Table):
     store: StoreSettings = StoreSettings(url="sqlite:///var/gateway.db")
     areas: Annotated[tuple[Area, ...], Field(min_length=1)]
     hall: Hall
+    duty: Duty = Duty()
+    offers: Offers = Offers()
+    scoring: Scoring = Scoring()
+    questions: str | None = None
     hours: Mapping[str, Annotated[Hours | None, BeforeValidator(_hours)]]
     calendar: Calendar = Calendar()
     carriers: Annotated[Mapping[str, Carrier], Field(min_length=1)]
@@ -423,6 +452,7 @@ class Config(Table):
     webhook: Webhook = Webhook()
     dispatch: Dispatch = Dispatch()
     inbound: Inbound = Inbound()
+    cases: CaseSettings = CaseSettings()
     retention: Retention = Retention()
 
     def price(self, carrier: str) -> Decimal:

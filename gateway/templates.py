@@ -216,6 +216,8 @@ class Template(Front):
     home: Body = Setting(repr=False)
     away: Body | None = Setting(repr=False)
     sha256: str
+    content: str = Setting(repr=False)
+    file: str
 
     @property
     def is_service(self) -> bool:
@@ -306,7 +308,7 @@ def read(name: str, content: str, folder: str = "templates") -> Template:
     home, away = bodies[0], bodies[1] if len(bodies) > 1 else None
     if front and home and not problems:
         sha256 = hashlib.sha256(content.encode()).hexdigest()
-        template = Template(name=name, home=home, away=away, sha256=sha256, **dict(front))
+        template = Template(name=name, home=home, away=away, sha256=sha256, content=content, file=file, **dict(front))
         problems = [head.problem(("fields", field), *said) for field, *said in _undeclared(template)]
         if not problems:
             return template

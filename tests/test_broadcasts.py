@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from gateway.model import BroadcastState, Outcome, ParcelState, Priority
 from gateway.officials import SYSTEM
 from gateway.reports import explain
 from gateway.roster import Roster
-from gateway.store import Store, audit, broadcasts, parcels
+from gateway.store import Store, audit, broadcasts, parcels, site_files
 from gateway.store.tables import audit as audit_table
 from gateway.store.tables import broadcast, message, parcel
 from gateway.worktime import ManualClock
@@ -78,6 +79,15 @@ async def test_a_draft_names_all_that_is_missing_and_what_has_no_place(office: O
         await office.compose("nothing")
     with pytest.raises(NotFound, match="no template service/menu"):
         await office.compose("service/menu", {"电话": "1"})
+
+
+async def test_a_draft_keeps_the_whole_file_of_the_template_it_was_made_from(office: Office) -> None:
+    row = await office.store.read(broadcasts.get, (await office.compose()).id)
+    kept = await office.store.read(site_files.get, row.site_file_id)
+    file = ROOT / "templates" / "policy.md"
+    assert kept is not None
+    assert (kept.name, kept.content) == ("templates/policy.md", file.read_text(encoding="utf-8"))
+    assert kept.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 async def test_a_draft_needs_an_author_or_the_gateway_itself(office: Office) -> None:

@@ -31,7 +31,18 @@ from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.roster import Roster
-from gateway.store import DATABASE_ERRORS, REFUSED_ROWS, Connection, Store, audit, consent, counting, parcels, people
+from gateway.store import (
+    DATABASE_ERRORS,
+    REFUSED_ROWS,
+    Connection,
+    Store,
+    audit,
+    consent,
+    counting,
+    parcels,
+    people,
+    site_files,
+)
 from gateway.store import broadcasts as rows
 from gateway.store.parcels import Again
 from gateway.templates import Template
@@ -115,11 +126,10 @@ class Broadcasts:
         """The draft's row and its audit row, in the caller's transaction (a schedule's slot has it in its own)."""
         now = self._clock.now()
         start = draft.not_before or now
-        content = self._config.sources.get(template.name, template.home.source)
         broadcast_id = rows.add(
             db,
             template=template.name,
-            site_file_id=rows.keep_file(db, f"templates/{template.name}.md", template.sha256, content, now),
+            site_file_id=site_files.keep(db, template.file, template.content, now),
             category=template.category,
             title=template.title,
             state=state,

@@ -13,19 +13,12 @@ from sqlalchemy import Connection, and_, delete, func, or_, select, update
 from gateway.model import BroadcastState, ParcelState, TextState, home_parcel, message_id
 from gateway.store import bulk, counting, parcels
 from gateway.store.counting import COUNTED
-from gateway.store.tables import broadcast, left_out, message, parcel, person, site_file, standing_approval
+from gateway.store.tables import broadcast, left_out, message, parcel, person, standing_approval
 from gateway.store.types import to_millis
 
 LEFT_OUT_COLUMNS = ("broadcast_id", "seq", "person_id", "reason", "name", "phone", "village", "grp", "detail")
 SLICE = 20
 """Parcels deleted or read at once: no transaction of ours holds up a watermark for long."""
-
-
-def keep_file(db: Connection, name: str, sha256: str, content: str, now: datetime) -> int:
-    """The id of this version of a site's file, inserted when it is new."""
-    bulk.insert(db, site_file, ("name", "sha256", "content", "loaded_at"), [(name, sha256, content, now)], ignore=True)
-    mine = and_(site_file.c.name == name, site_file.c.sha256 == sha256)
-    return int(db.execute(select(site_file.c.id).where(mine)).scalar_one())
 
 
 def add(db: Connection, **values: Any) -> int:

@@ -420,12 +420,18 @@ prompt = Table(
     Column("id", BigId, primary_key=True),
     Column("phone", Personal, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("data", JSON, nullable=False),
+    Column("data", JSON, nullable=False),  # choices by digit and what else the answer needs
+    Column("case_id", BigInteger),
+    Column("inbound_id", BigInteger),  # the newest text that is held until the answer
+    Column("message_id", BigInteger),  # the question as it was sent
     Column("asked_at", Instant, nullable=False),
     Column("until", Instant, nullable=False),
-    Column("answered_at", Instant),
+    Column("ended_at", Instant),
+    Column("end", Text),  # answered, expired, replaced, withdrawn
 )
-Index("ix_prompt_phone", prompt.c.phone)
+_asking = text("ended_at IS NULL")
+Index("ix_prompt_open", prompt.c.phone, sqlite_where=_asking, postgresql_where=_asking)
+Index("ix_prompt_until", prompt.c.until, sqlite_where=_asking, postgresql_where=_asking)
 
 case = Table(
     "case",
@@ -435,26 +441,51 @@ case = Table(
     Column("phone", Personal, nullable=False),
     Column("person_id", BigInteger),
     Column("window", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # consult, feedback, agency, complaint, petition, unclear
+    Column("item", Text),
     Column("state", Text, nullable=False),
     Column("area", Text, nullable=False),
     Column("title", Personal, nullable=False),
+    Column("name", Personal),  # who asks, where they said so
+    Column("behalf", Personal),  # for whom
     Column("broadcast_id", BigInteger),
+    Column("source", Text, nullable=False, server_default=""),  # where its first text came in
+    Column("urgent", Boolean, nullable=False, server_default=text("FALSE")),
+    Column("restricted", Boolean, nullable=False, server_default=text("FALSE")),
+    Column("about", Text),  # the window or body that is complained about
+    Column("parent_id", BigInteger),
+    Column("merged_into", BigInteger),
+    Column("external", Text),  # its number in another system
+    Column("officer", Text),  # the login of who signed for it
     Column("opened_at", Instant, nullable=False),
-    Column("due_at", Instant),
+    Column("signed_due_at", Instant),
+    Column("first_due_at", Instant),
+    Column("due_at", Instant),  # to be finished; moved by pauses and extensions
+    Column("signed_at", Instant),
     Column("first_answer_at", Instant),
+    Column("waiting_since", Instant),
     Column("closed_at", Instant),
+    Column("closed_how", Text),  # text, phone, counter, spot, merged, withdrawn
+    Column("rounds", Integer, nullable=False, server_default="1"),
+    Column("solved", Boolean),
+    Column("rating", Integer),
+    Column("rated_at", Instant),
+    Column("publish", Boolean, nullable=False, server_default=text("FALSE")),
 )
 Index("ix_case_phone", case.c.phone)
 _live = text("state <> 'closed'")
 Index("ix_case_open", case.c.window, case.c.due_at, sqlite_where=_live, postgresql_where=_live)
+Index("ix_case_opened_at", case.c.opened_at)
+Index("ix_case_closed_at", case.c.closed_at)
+Index("ix_case_parent", case.c.parent_id)
+Index("ix_case_external", case.c.external)
 
 case_event = Table(
     "case_event",
     metadata,
     Column("id", BigId, primary_key=True),
     Column("case_id", BigInteger, ForeignKey("case.id"), nullable=False),
-    Column("kind", Text, nullable=False),  # text, acknowledged, replied, handed_over, closed, reopened
+    Column("kind", Text, nullable=False),  # model.Happened
     Column("who", Text, nullable=False),
     Column("body", Personal, nullable=False),
     Column("data", JSON, nullable=False),
@@ -463,6 +494,87 @@ case_event = Table(
     Column("at", Instant, nullable=False),
 )
 Index("ix_case_event_case_id", case_event.c.case_id)
+
+case_alarm = Table(
+    "case_alarm",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("case_id", BigInteger, ForeignKey("case.id"), nullable=False),
+    Column("clock", Text, nullable=False),  # signed, first, finish
+    Column("level", Text, nullable=False),  # digest, single, overdue, and a step of the ladder
+    Column("due_at", Instant, nullable=False),
+    Column("told", Text, nullable=False),  # logins
+    Column("message_id", BigInteger),
+    Column("at", Instant, nullable=False),
+)
+Index("ix_case_alarm_once", *(case_alarm.c[name] for name in ("case_id", "clock", "level", "due_at")), unique=True)
+
+inbound_part = Table(
+    "inbound_part",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("phone", Personal, nullable=False),
+    Column("to", Text, nullable=False),
+    Column("ref", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("body", Personal, nullable=False),
+    Column("own_ref", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("stored_at", Instant, nullable=False),
+)
+Index("ix_inbound_part_of", inbound_part.c.phone, inbound_part.c.source, inbound_part.c.ref)
+Index("ix_inbound_part_stored_at", inbound_part.c.stored_at)
+
+signup = Table(
+    "signup",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("course", Text, nullable=False),
+    Column("phone", Personal, nullable=False),
+    Column("name", Personal, nullable=False),
+    Column("person_id", BigInteger),
+    Column("state", Text, nullable=False),  # in, waiting, out
+    Column("inbound_id", BigInteger),
+    Column("at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    UniqueConstraint("course", "phone", "name"),
+)
+
+point = Table(
+    "point",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("month", Text, nullable=False),  # 2026-07
+    Column("subject", Text, nullable=False),  # window:minzheng or officer:zhao
+    Column("rule", Text, nullable=False),
+    Column("site_file_id", BigInteger, ForeignKey("site_file.id")),
+    Column("case_id", BigInteger),
+    Column("fact", Text, nullable=False),  # what of the case: once each
+    Column("points", Numeric(8, 2), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+Index("ix_point_once", point.c.rule, point.c.subject, point.c.fact, unique=True)
+Index("ix_point_month", point.c.month, point.c.subject)
+Index("ix_point_case_id", point.c.case_id)
+
+appeal = Table(
+    "appeal",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("point_id", BigInteger, ForeignKey("point.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("decision", Text),  # upheld: the point stands; reversed: it counts no more
+    Column("decided_by", Text),
+    Column("decided_why", Text),
+    Column("decided_at", Instant),
+)
+Index("ix_appeal_point_id", appeal.c.point_id)
 
 case_count = Table(
     "case_count",

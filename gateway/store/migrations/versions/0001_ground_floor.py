@@ -47,17 +47,40 @@ def upgrade() -> None:
         sa.Column("person_id", sa.BigInteger(), nullable=True),
         sa.Column("window", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("item", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("area", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("behalf", sa.Text(), nullable=True),
         sa.Column("broadcast_id", sa.BigInteger(), nullable=True),
+        sa.Column("source", sa.Text(), server_default="", nullable=False),
+        sa.Column("urgent", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
+        sa.Column("restricted", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
+        sa.Column("about", sa.Text(), nullable=True),
+        sa.Column("parent_id", sa.BigInteger(), nullable=True),
+        sa.Column("merged_into", sa.BigInteger(), nullable=True),
+        sa.Column("external", sa.Text(), nullable=True),
+        sa.Column("officer", sa.Text(), nullable=True),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("signed_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("first_due_at", sa.BigInteger(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("signed_at", sa.BigInteger(), nullable=True),
         sa.Column("first_answer_at", sa.BigInteger(), nullable=True),
+        sa.Column("waiting_since", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_how", sa.Text(), nullable=True),
+        sa.Column("rounds", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("solved", sa.Boolean(), nullable=True),
+        sa.Column("rating", sa.Integer(), nullable=True),
+        sa.Column("rated_at", sa.BigInteger(), nullable=True),
+        sa.Column("publish", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_case")),
         sa.UniqueConstraint("number", name=op.f("uq_case_number")),
     )
+    op.create_index("ix_case_closed_at", "case", ["closed_at"], unique=False)
+    op.create_index("ix_case_external", "case", ["external"], unique=False)
     op.create_index(
         "ix_case_open",
         "case",
@@ -66,6 +89,8 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'closed'"),
         postgresql_where=sa.text("state <> 'closed'"),
     )
+    op.create_index("ix_case_opened_at", "case", ["opened_at"], unique=False)
+    op.create_index("ix_case_parent", "case", ["parent_id"], unique=False)
     op.create_index("ix_case_phone", "case", ["phone"], unique=False)
     op.create_table(
         "case_count",
@@ -144,6 +169,23 @@ def upgrade() -> None:
         sqlite_where=sa.text("handled_at IS NULL"),
         postgresql_where=sa.text("handled_at IS NULL"),
     )
+    op.create_table(
+        "inbound_part",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("to", sa.Text(), nullable=False),
+        sa.Column("ref", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("own_ref", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("stored_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_part")),
+    )
+    op.create_index("ix_inbound_part_of", "inbound_part", ["phone", "source", "ref"], unique=False)
+    op.create_index("ix_inbound_part_stored_at", "inbound_part", ["stored_at"], unique=False)
     op.create_table(
         "message",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -252,12 +294,31 @@ def upgrade() -> None:
         sa.Column("phone", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("case_id", sa.BigInteger(), nullable=True),
+        sa.Column("inbound_id", sa.BigInteger(), nullable=True),
+        sa.Column("message_id", sa.BigInteger(), nullable=True),
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
-        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("end", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt")),
     )
-    op.create_index("ix_prompt_phone", "prompt", ["phone"], unique=False)
+    op.create_index(
+        "ix_prompt_open",
+        "prompt",
+        ["phone"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index(
+        "ix_prompt_until",
+        "prompt",
+        ["until"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_table(
         "receipt",
         sa.Column("message_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -324,6 +385,20 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("seen_until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_schedule")),
+    )
+    op.create_table(
+        "signup",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("course", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("person_id", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("inbound_id", sa.BigInteger(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_signup")),
+        sa.UniqueConstraint("course", "phone", "name", name=op.f("uq_signup_course_phone_name")),
     )
     op.create_table(
         "site_file",
@@ -424,6 +499,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_broadcast_idempotency_key")),
     )
     op.create_table(
+        "case_alarm",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("case_id", sa.BigInteger(), nullable=False),
+        sa.Column("clock", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.BigInteger(), nullable=True),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["case.id"], name=op.f("fk_case_alarm_case_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_case_alarm")),
+    )
+    op.create_index("ix_case_alarm_once", "case_alarm", ["case_id", "clock", "level", "due_at"], unique=True)
+    op.create_table(
         "case_event",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("case_id", sa.BigInteger(), nullable=False),
@@ -438,6 +527,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_case_event")),
     )
     op.create_index("ix_case_event_case_id", "case_event", ["case_id"], unique=False)
+    op.create_table(
+        "point",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("month", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("site_file_id", sa.BigInteger(), nullable=True),
+        sa.Column("case_id", sa.BigInteger(), nullable=True),
+        sa.Column("fact", sa.Text(), nullable=False),
+        sa.Column("points", sa.Numeric(precision=8, scale=2), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["site_file_id"], ["site_file.id"], name=op.f("fk_point_site_file_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_point")),
+    )
+    op.create_index("ix_point_case_id", "point", ["case_id"], unique=False)
+    op.create_index("ix_point_month", "point", ["month", "subject"], unique=False)
+    op.create_index("ix_point_once", "point", ["rule", "subject", "fact"], unique=True)
+    op.create_table(
+        "appeal",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("point_id", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_why", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["point_id"], ["point.id"], name=op.f("fk_appeal_point_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal")),
+    )
+    op.create_index("ix_appeal_point_id", "appeal", ["point_id"], unique=False)
     op.create_table(
         "left_out",
         sa.Column("broadcast_id", sa.BigInteger(), nullable=False),
