@@ -18,12 +18,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from gateway import carriers, config, templates
+from gateway import carriers, config, duty, templates
+from gateway.alarms import Alarms
 from gateway.broadcasts import Broadcasts
 from gateway.carriers import Carrier, Links
 from gateway.cases import Cases
 from gateway.config import Config
 from gateway.dispatch import Dispatcher, Pace, Setup
+from gateway.duty import Duty
 from gateway.errors import Invalid, Problem, Refused
 from gateway.inbox import Inbox
 from gateway.officials import SYSTEM, Officials
@@ -40,6 +42,7 @@ log = structlog.get_logger()
 
 CLOCK_PAUSE_SECONDS = 5.0
 LISTS_SECONDS = 60.0
+ALARMS_SECONDS = 60.0
 SWEEP_SECONDS = 24 * 3600.0
 
 
@@ -55,7 +58,9 @@ class Gateway:
         self.outbox = Outbox(site)
         self.officials = Officials(store, clock)
         self.roster = Roster(store, site, clock)
+        self.duty = Duty(site, self.outbox, notices, clock)
         self.cases = Cases(store, site, notices, self.outbox, clock)
+        self.alarms = Alarms(store, site, self.cases, self.duty, clock, self._queued)
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.inbox = Inbox(store, site, notices, self.cases, clock, self.recent)
@@ -102,8 +107,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def keeping_house(self) -> AsyncIterator[None]:
-        """Lists of those left behind go to the clerks when due, and what was kept long enough is masked."""
+        """Officers are told what runs out, clerks who was left behind, and what was kept long enough is masked."""
         tasks = [
+            asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.alarms.run_due)),
             asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),
             asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self._sweep)),
         ]
@@ -186,6 +192,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
         categories = {template.category for template in notices.values()}
         found += config.check_references(site, [n for n, t in notices.items() if not t.is_service], categories)
     found += _check_schedules(site)
+    found += duty.check(site)
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)

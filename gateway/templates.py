@@ -56,6 +56,10 @@ SERVICE: Mapping[str, tuple[str, ...]] = {
     "menu": ("电话",),
     "left-behind": ("村", "人数", "通知", "名单"),
     "test-send": ("正文",),
+    "alarm-page": ("编号", "险情", "村", "电话"),
+    "alarm-digest": ("窗口", "清单"),
+    "alarm-single": ("窗口", "清单"),
+    "alarm-overdue": ("件数", "清单"),
 }
 """The gateway's own texts and the values each of them is given."""
 

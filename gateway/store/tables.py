@@ -509,6 +509,14 @@ case_alarm = Table(
 )
 Index("ix_case_alarm_once", *(case_alarm.c[name] for name in ("case_id", "clock", "level", "due_at")), unique=True)
 
+alarm_round = Table(
+    "alarm_round",
+    metadata,
+    Column("window", Text, primary_key=True),
+    Column("half_day", Instant, primary_key=True),  # when it began
+    Column("at", Instant, nullable=False),
+)
+
 inbound_part = Table(
     "inbound_part",
     metadata,

@@ -20,6 +20,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_account")),
     )
     op.create_table(
+        "alarm_round",
+        sa.Column("window", sa.Text(), nullable=False),
+        sa.Column("half_day", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("window", "half_day", name=op.f("pk_alarm_round")),
+    )
+    op.create_table(
         "audit",
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
