@@ -11,8 +11,8 @@ demo: $(READY)
 	@$(BIN)/gateway demo
 
 # The pure modules by their own tests, every branch; then everything.
-PURE := $(addprefix tests/,test_text.py test_phone.py test_worktime.py test_words.py test_model.py test_payouts.py \
-	roster/test_reading.py feeds test_sheets.py test_config.py test_settings.py test_hall.py test_tomlfile.py \
+PURE := $(addprefix tests/,test_text.py test_phone.py test_worktime.py test_clocks.py test_words.py test_model.py \
+	test_payouts.py roster/test_reading.py feeds test_sheets.py test_config.py test_settings.py test_hall.py test_tomlfile.py \
 	test_templates.py)
 
 test: $(DEVREADY)

@@ -20,6 +20,7 @@ import structlog
 
 from gateway import carriers, config, duty, templates
 from gateway.alarms import Alarms
+from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
 from gateway.carriers import Carrier, Links
 from gateway.cases import Cases
@@ -27,7 +28,7 @@ from gateway.config import Config
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.duty import Duty
 from gateway.errors import Invalid, Problem, Refused
-from gateway.inbox import Inbox
+from gateway.inbox import Inbox, topics_of
 from gateway.officials import SYSTEM, Officials
 from gateway.outbox import Outbox
 from gateway.reports import Reports
@@ -36,6 +37,8 @@ from gateway.schedule import Schedules, recurrence
 from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
+from gateway.triage import Triage
+from gateway.triage import load as sample_questions
 from gateway.worktime import Calendar, Clock, SystemClock
 
 log = structlog.get_logger()
@@ -59,11 +62,13 @@ class Gateway:
         self.officials = Officials(store, clock)
         self.roster = Roster(store, site, clock)
         self.duty = Duty(site, self.outbox, notices, clock)
-        self.cases = Cases(store, site, notices, self.outbox, clock)
+        self.cases = Cases(store, site, notices, self.outbox, self.duty, clock)
         self.alarms = Alarms(store, site, self.cases, self.duty, clock, self._queued)
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
-        self.inbox = Inbox(store, site, notices, self.cases, clock, self.recent)
+        self.answers = Answers(site, notices, self.outbox, clock)
+        self.triage = understanding(site, notices)
+        self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
 
     def _queued(self) -> None:
@@ -145,6 +150,13 @@ class Gateway:
         while await self.schedules.clock_behind():
             log.error("clock.behind", hint="gateway schedule confirm-clock")
             await asyncio.sleep(CLOCK_PAUSE_SECONDS)
+
+
+def understanding(site: Config, notices: Mapping[str, Template]) -> Triage:
+    """What reads texts with the site's words and sample questions."""
+    windows = site.hall.windows
+    questions = sample_questions(site.directory, windows)
+    return Triage(windows, questions, topics_of(notices.values()), site.inbound.optout_words)
 
 
 def make_carrier(site: Config, name: str, links: Links) -> Carrier:

@@ -36,7 +36,7 @@ from gateway.store import alarms as rows
 from gateway.store import cases as case_rows
 from gateway.templates import Template
 from gateway.tomlfile import Key, TomlFile, did_you_mean
-from gateway.worktime import ONE_DAY, Calendar, Clock, Hours, utc
+from gateway.worktime import ONE_DAY, Calendar, Clock, Hours, OfficeHours, utc
 
 log = structlog.get_logger()
 
@@ -71,29 +71,6 @@ class Shift:
     on_duty: OnDuty
 
 
-class Office:
-    """When the hall is open: the spans of each working day."""
-
-    def __init__(self, config: Config) -> None:
-        office = config.hours.get("office")
-        self._hours = Hours(office.open, office.close) if office else Hours(time(), time())
-        self._calendar = Calendar(config.calendar.off, config.calendar.on)
-        self._zone = config.site.zone
-
-    def spans(self, day: date) -> Sequence[tuple[datetime, datetime]]:
-        """Opening and closing of each span of a day, UTC; none on a day off."""
-        if not self._calendar.is_workday(day):
-            return []
-        until = day if self._hours.open < self._hours.close else day + ONE_DAY
-        opening, closing = (day, self._hours.open), (until, self._hours.close)
-        begin, end = (utc(datetime.combine(*one, self._zone)) for one in (opening, closing))
-        return [(begin, end)]
-
-    def is_open(self, at: datetime) -> bool:
-        today = utc(at).astimezone(self._zone).date()
-        return any(begin <= at < end for begin, end in self.spans(today))
-
-
 class Duty:
     """The site's rota, asked and made use of."""
 
@@ -102,7 +79,7 @@ class Duty:
         self._rota = config.duty
         self._zone = config.site.zone
         self._calendar = Calendar(config.calendar.off, config.calendar.on)
-        self.office = Office(config)
+        self.office = OfficeHours.of(config.office, self._calendar, self._zone)
 
     # -- who ---------------------------------------------------------------------------------------------------
 

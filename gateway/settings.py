@@ -68,6 +68,39 @@ def _time(text: str) -> time:
     return time.fromisoformat(text)
 
 
+def _office_spans(text: str) -> tuple[Hours, ...]:
+    """`08:30-12:00,14:00-17:30`; empty is 00:00-24:00. They follow each other on one day."""
+    parts = text.replace("，", ",").split(",") if text else ["00:00-24:00"]
+    spans = [found for part in parts if (found := _hours(part.strip() or "-"))]
+    for n, (begin, end) in enumerate(spans):
+        if end != time() and end < begin:
+            raise wrong(
+                f"{_spelt(begin, end)} 跨了夜，上班时段要在一天之内", f"{_spelt(begin, end)} runs over midnight"
+            )
+        if n and not time() < spans[n - 1].close <= begin:
+            both = _spelt(*spans[n - 1]), _spelt(begin, end)
+            raise wrong(
+                f"上班时段要从早到晚、互不重叠：{'、'.join(both)}",
+                f"spans overlap or are out of order: {', '.join(both)}",
+            )
+    return tuple(spans)
+
+
+def _spelt(begin: time, end: time) -> str:
+    return f"{begin:%H:%M}-{'24:00' if end == time() else format(end, '%H:%M')}"
+
+
+def _office_text(text: str) -> str:
+    return ",".join(_spelt(*one) for one in _office_spans(text))
+
+
+def _month_day(text: str) -> str:
+    try:
+        return f"{date.fromisoformat(f'2000-{text}'):%m-%d}"
+    except ValueError:
+        raise wrong(f"{text} 应写作月-日，如 06-01", f"{text} should be month and day, like 06-01") from None
+
+
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -120,6 +153,8 @@ def _only_area(text: str) -> str:
 AreaCode = Annotated[str, AfterValidator(_area_code)]
 Span = Annotated[timedelta, BeforeValidator(span)]
 InnerPath = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
+OfficeSpans = Annotated[str, AfterValidator(_office_text)]
+MonthDay = Annotated[str, AfterValidator(_month_day)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Price = Annotated[Decimal, Field(ge=0, le=100)]
@@ -365,11 +400,15 @@ class Schedule(Table):
 
 
 class Webhook(Table):
-    """Where operators and our own callers reach us; its secret signs what they send (Standard Webhooks)."""
+    """Where operators and our own callers reach us; its secret signs what they send (Standard Webhooks).
+
+    `form`: whether residents may write to us on a page of the same address.
+    """
 
     listen: Annotated[str, Field(pattern=r"^[^\s:/]+:\d{1,5}$")] = "127.0.0.1:8081"
     secret_env: EnvName = "GATEWAY_WEBHOOK_SECRET"  # noqa: S105 (a name)
     tolerance_seconds: Count = 300
+    form: bool = False
 
     def secret(self, environ: Environment | None = None) -> str:
         return secret(self.secret_env, environ)
@@ -386,6 +425,7 @@ class Inbound(Table):
     """How texts that come in are read; `optout_words` are added to the built-in ones."""
 
     join_seconds: Annotated[int, Field(ge=0, le=600)] = 60
+    parts_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
     acknowledge_once_minutes: Annotated[int, Field(ge=0)] = 10
     optout_words: Words = ()
 
@@ -416,6 +456,37 @@ class CaseSettings(Table):
     publish: bool = True
 
 
+class OfficeTable(Table):
+    """When the office works, which the clocks of cases count; spans of a working day in order, lunch left out.
+
+    `summer` holds from `summer_from` to `summer_until`, month and day, both included.
+    """
+
+    hours: OfficeSpans = "08:30-12:00,14:00-17:30"
+    summer: OfficeSpans | None = None
+    summer_from: MonthDay = "06-01"
+    summer_until: MonthDay = "09-30"
+
+    @model_validator(mode="after")
+    def _summer_in_order(self) -> Self:
+        if self.summer_from > self.summer_until:
+            raise wrong("summer_from 应在 summer_until 之前", "summer_from comes before summer_until")
+        return self
+
+    @property
+    def spans(self) -> tuple[Hours, ...]:
+        return _office_spans(self.hours)
+
+    @property
+    def summer_spans(self) -> tuple[Hours, ...]:
+        return () if self.summer is None else _office_spans(self.summer)
+
+    @property
+    def summer_days(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        first, last = (date.fromisoformat(f"2000-{day}") for day in (self.summer_from, self.summer_until))
+        return (first.month, first.day), (last.month, last.day)
+
+
 class HallTable(Table):
     """Which files describe the hall: its windows, who is on duty, offers and courses, points, sample questions."""
 
@@ -443,6 +514,7 @@ class Config(Table):
     scoring: Scoring = Scoring()
     questions: str | None = None
     hours: Mapping[str, Annotated[Hours | None, BeforeValidator(_hours)]]
+    office: OfficeTable = OfficeTable()
     calendar: Calendar = Calendar()
     carriers: Annotated[Mapping[str, Carrier], Field(min_length=1)]
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]

@@ -46,9 +46,18 @@ WARNING_FIELDS = ("类别", "级别", "起始时间", "影响范围", "警示事
 PROMOTION_ENDING = "拒收请回复R"
 
 SERVICE: Mapping[str, tuple[str, ...]] = {
-    "acknowledgement": ("编号", "窗口", "期限", "起算"),
-    "case-answer": ("编号", "窗口", "答复"),
-    "rating": ("编号",),
+    "acknowledgement": ("编号", "窗口", "期限", "起算", "电话"),
+    "case-answer": ("编号", "窗口", "答复", "电话"),
+    "case-closed": ("编号", "窗口", "答复", "电话"),
+    "case-done": ("编号", "窗口", "电话"),
+    "case-called": ("编号", "窗口", "答复", "电话"),
+    "case-called-closed": ("编号", "窗口", "答复", "电话"),
+    "case-step": ("编号", "窗口", "进度", "电话"),
+    "case-reminder": ("编号", "窗口", "电话"),
+    "papers": ("编号", "窗口", "材料", "电话"),
+    "extended": ("编号", "窗口", "天数", "期限", "原因", "电话"),
+    "reopened": ("编号", "窗口", "期限", "电话"),
+    "rating": ("编号", "窗口", "电话"),
     "which-case": ("事项", "末号"),
     "same-matter": ("编号", "事项"),
     "optout": ("类别", "电话"),

@@ -6,10 +6,9 @@ Policy
   "Ｔ Ｄ", "td。" and "退訂" are the words they look like.
 - A word counts only when it is the whole text: "退订费怎么退" and "T恤厂招人不" are questions. A plain sentence that
   asks us to stop counts when nothing else is in the text but a few known fillings: one that may be about a pension or
-  a truck goes to a person.
+  a truck, or that may only want fewer texts ("别老发"), goes to a person.
 - A category is named by its whole name, the beginning of its name or title, or the end of its name, from two
   characters on, so "天气" is "天气预报"; where that fits several categories, they are all meant.
-- Routing names a window only where the words of one window alone are in the text; otherwise it names none.
 """
 
 from __future__ import annotations
@@ -26,7 +25,10 @@ from opencc import OpenCC
 
 
 class Intent(StrEnum):
-    """What a text is about; the words of `gateway triage`. `error`: it could not be read and is shown to a person."""
+    """What a text is about; the words of `gateway triage`.
+
+    `error`: it could not be read and is shown to a person; `answer`: to a question of ours; `held`: until one is given.
+    """
 
     CONSULT = "consult"
     FEEDBACK = "feedback"
@@ -46,6 +48,8 @@ class Intent(StrEnum):
     SPAM = "spam"
     UNCLEAR = "unclear"
     ERROR = "error"
+    ANSWER = "answer"
+    HELD = "held"
 
 
 class Topic(NamedTuple):
@@ -108,7 +112,7 @@ def digit_runs(text: str) -> list[str]:
 # --- service words --------------------------------------------------------------------------------------
 
 _OUT = ("退订", "拒收", "取消", "取消订阅", "不要再发", "T", "TD", "N")
-_OUT_IN_ENGLISH = ("STOP", "UNSUBSCRIBE", "CANCEL", "QUIT", "END")
+_OUT_IN_ENGLISH = ("STOP", "UNSUBSCRIBE", "CANCEL", "QUIT", "END", "TUIDING")
 _LETTERS = ("T", "TD", "N", "R")
 _OUT_OF_ALL = ("全退", "全部退订", "退订全部", "退订所有", "全都退订", "都退订")
 _STEMS_OUT = ("退订", "取消订阅", "拒收")
@@ -119,18 +123,76 @@ _STATUS = ("查询", "进度", "查进度", "查询进度", "进度查询")
 _NOTICES = ("", "短信", "通知", "信息", "消息", "提醒")
 _EVERYTHING = frozenset(f"{a}{b}" for a in ("", "全部", "所有", "一切") for b in _NOTICES)
 _SHORTEST_NAME = 2
+_AND = re.compile("[和跟与]")
 _LONGEST_SAYING = 60
 """Characters: what is longer is no thanks and no sentence that only asks to stop."""
 
-_ASKED = r"(?:请|以后|往后|麻烦|你们|求你们)*"
-_THING = r"(?:这些|这种|你们的?)?(?:短信|信息|通知|消息)"
-_STOP = re.compile(
-    f"{_ASKED}(?:不要|别|甭|莫)(?:再|老)?(?:给我|往我手机上?)?(?:再)?(?:乱)?发(?:{_THING})?(?:过来)?了?吧?"
-    f"|{_ASKED}我?不想?(?:再)?(?:要|想)?(?:收到?|接收)(?:{_THING})了?"
+# A sentence that asks us to stop is put together from these parts. They are atomic and possessive: each is read once,
+# or repetition would double the work.
+_PARTS = {
+    "please": "(?>从今以后|从今往后|今后|以后|往后|从现在起|请帮我|请给我|求求你们|求你们|求求你|麻烦你们|麻烦|你们|请"
+    "|能不能|可不可以|能否|可以|能|就|也|都|再也|千万|赶紧|立即|马上|快|我们|我|帮我|帮忙|给我|要求|申请|想要|想|要)*+",
+    "stop": "(?>不要|不用|不必|不需要|不想要?|不准|不许|别|甭|莫|请勿|勿|再不要|停止|暂停)",
+    "unwilling": "(?>不想|不愿意?|不要|不需要|不|拒绝)(?>再|要|想|继续)*+",
+    "unwanted": "(?>不想要|不要|不需要|不订阅?|不收)",
+    "again": "(?>再|乱|随便)*+",
+    "to_me": "(?>(?>给|往|向|朝)(?>我们|我|俺|这个)(?>手机|号码?)?+上?)?+",
+    "send": "(?>发送|发来|发过来|发|推送)(?>了)?+",
+    "receive": "(?>收到|接收到?|接到|收|看到)(?>了)?+",
+    "halt": "(?>停止|停掉|停|关闭|关掉|取消掉?|终止)",
+    "texts": "(?>短信|信息|通知|消息)(?>发送|推送|接收|提醒|订阅|服务|通知)*+",
+    "these": "(?>你们的?|镇上的?|大厅的?|这些|这种|这类|这个|任何|所有的?|全部的?|一切|我的?|的|把|将)*+",
+    "kind": "(?P<kind>[^\\W\\d]{2,8}?)",
+    "off": "(?>停掉|停了|停|关掉|关了|退订|退掉|退了|取消)(?>了|掉)?+",
+    "not_wanted": "(?>别发|不用发|不要|不收|不想要|不想收|不需要|取消|退订|一条[也都]不(?>想要|要)|(?>停|关|退)(?>了吧|掉))(?>了)?+",
+    "signed_off": "(?>退订|取消订阅)(?>了|掉|一下|下)?+",
+    "my_number": "(?:我的?|这个)?(?:手机号码?|电话号?码?|号码?)",
+    "list": "(?:从?(?:你们的?|镇上的?|发短信的)?(?:短信|群发|通知)?(?:名单|名册|通讯录|系统|群)里?上?中?)",
+    "removed": "(?>删除|删掉|删了|去掉|移除|删|退出|踢)(?>了)?+",
+    "disturb": "(?>再)?+(?>打扰|骚扰)(?>我们|我|了)*+",
+    "done": "(?>了|啦|喽|吧|哈|啊|呀|嘛|哩|咧|嘞|行不行|行不|行吗|好吗|可以吗|成不|谢谢|多谢|过来|来|到我?手机上?)*+",
+}
+_SENTENCES = (
+    "please stop again to_me again send done (these kind)? to_me done",  # 以后别再给我发短信了，谢谢
+    "please these kind 我? stop again to_me again send done",  # 你们的短信不要再发了
+    "please unwilling receive (these kind)? done",  # 不想再收到你们的短信
+    "please unwanted these kind done",  # 我不要你们的短信
+    "please [把将] these texts to_me (全?都)? off done",  # 把我的短信全都停了
+    "please these texts 我? (全?都)? not_wanted done",  # 你们的短信我不要了；「短信停了」说的是别的
+    "please halt (我的)? to_me these (texts|send texts) done",  # 请停止给我发送短信
+    "please halt send done",  # 停发吧
+    "(please|texts) signed_off done (these kind)? done",  # 麻烦退订一下你们的短信
+    "please [把将] my_number list? removed done",  # 把我的号码从名单上删了
+    "please [把将] (我|my_number) (list removed|(移出|踢出|退出) list) done",  # 把我从名单里删了
+    "please stop? disturb done",  # 请勿打扰
 )
+_STOPS = tuple(
+    re.compile(re.sub("[a-z_]+", lambda part: _PARTS[part[0]], sentence).replace(" ", "")) for sentence in _SENTENCES
+)
+_SURE_AMONG_OTHERS = frozenset({"退订", "TD", "取消订阅", "拒收", "不要再发", "STOP"})
+_TEXTS_AS_SUCH = re.compile("(?:垃圾|骚扰|广告)?(?:短信|信息|通知|消息|提醒|推送)(?:服务)?|东西|内容|广告|这[种些]?")
+_IS_TOLD = re.compile("(?:短信|通知|信息|消息|提醒|预报|预警|行情)$")
+_TAIL = re.compile("的?(?:短信|通知|信息|消息|提醒)$")
+_MARK = re.compile("[?？]")
+_POLITE = re.compile("能不能|可不可以|能否|可以|行不|行吗|好吗|成不|烦不烦")
+"""A question mark asks for it only with one of these: 「不发短信了？」 asks something else."""
+_REPEATED = re.compile(r"(.{2,}?)\1+")
+
+# What may stand beside such a sentence and asks for nothing else, a clause each.
 _FILLING = re.compile(
-    r"(?:太|真)?烦(?:死|得很|人)?(?:我)?了?|谢谢.{0,2}|麻烦.{0,2}|打扰.{0,3}|求.{0,3}|真的?|我不是.{0,8}(?:人|的)"
-    r"|(?:我)?这个?号码?是?(?:新办|刚办|才办|换了?人).{0,3}|发错.{0,3}"
+    "|".join(
+        (
+            "(?:太|真|实在)?烦(?:死|得很|人|心|不烦)?(?:我|人)?(?:了|得?很)?|太?(?:烦人|吵人|闹心)了?",  # 烦死了
+            "谢谢.{0,2}|多谢|麻烦.{0,3}|打扰.{0,3}|求.{0,3}|真的?|你们?好|您好|同志|领导",
+            "我?(?:已经|早就)*不是.{0,8}(?:人|的|了)|这个?号码?不是.{0,10}(?:人|的|了)",  # 我不是你们镇上的人
+            "我?的?(?:这个?)?号码?是?(?:新办|刚办|才办|新买|换了?主?人).{0,3}|发错.{0,3}",  # 这号是新办的
+            "我?(?:已经|早就)*(?:不在|搬走|离开).{0,8}|我?又?不在家",  # 我早就不在那里住了
+            "收不过来|看不过来|(?:短信)?太多了?|太频繁了?|一天.{0,4}[条个回]|天天发|(?:咋|怎么)老发",
+            "没[啥甚什么]*用|用不[着上]|不需要|不要了|不看(?:短信)?|手机.{0,4}(?:满|爆|响).{0,3}|影响.{0,6}|骚扰.{0,4}",
+            "再发.{0,2}(?:投诉|举报|拉黑|告|骂).{0,6}|不认识你们?|与我无关|跟我没关系|这?个?号码?不用了",
+            "退了吧|取消吧|退订吧?|TD|取消订阅|拒收",  # beside a sentence that is sure
+        )
+    )
 )
 # Atomic, longest first: "你好" read as one word or as two would double the work with each repetition.
 _THANKS = re.compile(
@@ -161,9 +223,9 @@ def _optout(text: str, whole: str, topics: Collection[Topic], extra: tuple[str, 
     said = re.sub(r"^请?(?:回复?|发送|输入)", "", whole)
     if said == "R":
         return Word(Intent.OPTOUT, of_last_notice=True)
-    if said in _OUT_OF_ALL or said in _out_words(extra) or _asks_to_stop(text):
+    if said in _OUT_OF_ALL or said in _out_words(extra):
         return Word(Intent.OPTOUT)
-    return _about(Intent.OPTOUT, _STEMS_OUT, whole, topics)
+    return _about(Intent.OPTOUT, _STEMS_OUT, whole, topics) or _asks_to_stop(text, topics)
 
 
 def _resume(whole: str, topics: Collection[Topic]) -> Word | None:
@@ -190,9 +252,14 @@ def _about(intent: Intent, stems: Sequence[str], whole: str, topics: Collection[
 
 
 def _named(called: str, topics: Collection[Topic]) -> tuple[str, ...]:
-    if len(called) < _SHORTEST_NAME:
-        return ()
-    return tuple(sorted({topic.category for topic in topics if _calls(called, topic)}))
+    """The categories called so, one or several with an "and" between them; none where one of them is unknown."""
+    found: set[str] = set()
+    for name in _AND.split(called):
+        meant = {topic.category for topic in topics if len(name) >= _SHORTEST_NAME and _calls(name, topic)}
+        if not meant:
+            return ()
+        found |= meant
+    return tuple(sorted(found))
 
 
 def _calls(called: str, topic: Topic) -> bool:
@@ -200,12 +267,36 @@ def _calls(called: str, topic: Topic) -> bool:
     return name.startswith(called) or name.endswith(called) or title.startswith(called)
 
 
-def _asks_to_stop(text: str) -> bool:
-    if len(text) > _LONGEST_SAYING:
-        return False
-    said = clauses(text)
-    rest = [clause for clause in said if not _STOP.fullmatch(clause)]
-    return len(rest) < len(said) and all(_FILLING.fullmatch(clause) for clause in rest)
+def _asks_to_stop(text: str, topics: Collection[Topic]) -> Word | None:
+    """A sentence that asks for it and for nothing else; with a category where it names one."""
+    if len(text) > _LONGEST_SAYING or (_MARK.search(text) and not _POLITE.search(text)):
+        return None
+    asked: list[Word] = []
+    for clause in clauses(text):
+        if word := _stop(clause, topics):
+            asked.append(word)
+        elif not _FILLING.fullmatch(clause):
+            return None
+    named = {category for word in asked for category in word.categories or ()}
+    return Word(Intent.OPTOUT, tuple(sorted(named)) or None) if asked else None
+
+
+def _stop(clause: str, topics: Collection[Topic]) -> Word | None:
+    said = _REPEATED.sub(r"\1", clause)  # 别发了别发了
+    if said in _SURE_AMONG_OTHERS:
+        return Word(Intent.OPTOUT)
+    for found in filter(None, (pattern.fullmatch(said) for pattern in _STOPS)):
+        kind = found.groupdict().get("kind")
+        if kind is None or _TEXTS_AS_SUCH.fullmatch(kind):
+            return Word(Intent.OPTOUT)
+        if named := _named(_TAIL.sub("", kind), _told(kind, topics)):
+            return Word(Intent.OPTOUT, named)
+    return None
+
+
+def _told(kind: str, topics: Collection[Topic]) -> Sequence[Topic]:
+    """Topics that a sentence may mean by `kind`: who wants no 补贴 may mean the money, no 补贴短信 means our texts."""
+    return [topic for topic in topics if _TAIL.search(kind) or _IS_TOLD.search(topic.name)]
 
 
 def _only_question_marks(text: str) -> bool:
@@ -219,28 +310,3 @@ def opens_nothing(text: str, *, from_service: bool = False) -> Intent | None:
     if (len(whole) <= _LONGEST_SAYING and _THANKS.fullmatch(whole)) or (not whole and not _THANKFUL.isdisjoint(text)):
         return Intent.THANKS
     return Intent.SPAM if from_service and _MARKETING.search(whole) else None
-
-
-# --- routing --------------------------------------------------------------------------------------------
-
-
-class Keyword(NamedTuple):
-    """A word, normalised, that speaks for a window."""
-
-    word: str
-    window: str
-
-
-def route(text: str, keywords: Iterable[Keyword]) -> tuple[str | None, str]:
-    """The one window whose words are in the text, or None; and why, in Chinese.
-
-    A word inside a longer one that was found ("证明" in "婚育证明") does not count.
-    """
-    whole = normalise(text)
-    found = {keyword for keyword in keywords if keyword.word in whole}
-    longest = [one for one in found if not any(one.word != other.word and one.word in other.word for other in found)]
-    windows = {keyword.window for keyword in longest}
-    words = "、".join(sorted({keyword.word for keyword in longest}))
-    if len(windows) == 1:
-        return windows.pop(), f"说到{words}"
-    return None, f"说到几个窗口的事：{words}" if windows else "没有说到哪个窗口的词"

@@ -308,6 +308,157 @@ class Hours:
         return next(m for m in moments if m >= at and self.is_open(m, zone) is wanted)
 
 
+class OfficeTable(Protocol):
+    """How the site writes its office hours (`[office]`): spans of a day in order, and those of its summer."""
+
+    @property
+    def spans(self) -> Sequence[tuple[time, time]]:
+        """From and until on the wall clock; midnight as the end is 24:00."""
+
+    @property
+    def summer_spans(self) -> Sequence[tuple[time, time]]:
+        """The same within the summer; empty where summer is like the rest of the year."""
+
+    @property
+    def summer_days(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(month, day) of the first and of the last day of summer."""
+
+
+@dataclass(frozen=True)
+class OfficeHours:
+    """The time that counts when a promise is measured: the spans of each working day, lunch left out.
+
+    Spans are in order and do not overlap. What a jump of the wall clock swallows is not open.
+    """
+
+    hours: tuple[Hours, ...]
+    calendar: Calendar
+    zone: ZoneInfo
+    summer: tuple[Hours, ...] = ()
+    summer_days: tuple[tuple[int, int], tuple[int, int]] = ((6, 1), (9, 30))
+    _spans: dict[date, tuple[tuple[datetime, datetime], ...]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _lengths: dict[date, timedelta] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _next: dict[date, date] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, table: OfficeTable, calendar: Calendar, zone: ZoneInfo) -> OfficeHours:
+        """As a site has it; `table` is `config.office`."""
+        hours = tuple(Hours(*span) for span in table.spans)
+        summer = tuple(Hours(*span) for span in table.summer_spans)
+        return cls(hours, calendar, zone, summer, table.summer_days)
+
+    def day(self, at: datetime) -> date:
+        """The site's date at a moment."""
+        return utc(at).astimezone(self.zone).date()
+
+    def midnight(self, day: date) -> datetime:
+        """24:00 of a day, UTC."""
+        return utc(datetime.combine(day + ONE_DAY, time(), self.zone))
+
+    def spans(self, day: date) -> Sequence[tuple[datetime, datetime]]:
+        """Opening and closing of each span of a day, UTC, in order; none on a day off."""
+        found = self._spans.get(day)
+        if found is None:
+            found = self._spans[day] = tuple(self._read(day)) if self.calendar.is_workday(day) else ()
+        return found
+
+    def length(self, day: date) -> timedelta:
+        """How long the office is open on a day."""
+        found = self._lengths.get(day)
+        if found is None:
+            found = self._lengths[day] = sum((end - begin for begin, end in self.spans(day)), timedelta())
+        return found
+
+    def is_open(self, at: datetime) -> bool:
+        return any(begin <= utc(at) < end for begin, end in self.spans(self.day(at)))
+
+    def next_opening(self, at: datetime) -> datetime:
+        """`at` itself if open then, else the first open moment after it; UTC."""
+        at = utc(at)
+        return next(max(begin, at) for begin, end in self._from(self.day(at)) if at < end)
+
+    def closing(self, day: date) -> datetime:
+        """The end of the last span of a working day, UTC; ValueError for a day off."""
+        spans = self.spans(day)
+        if not spans:
+            raise ValueError(f"the office does not open on {day}")
+        return spans[-1][1]
+
+    def add(self, at: datetime, span: timedelta) -> datetime:
+        """The moment until which `span` of open time has passed since `at`; a closing rather than the opening after
+        it. No time at all after a closed moment is the next opening."""
+        if span < timedelta():
+            raise ValueError("office time is added, not taken away")
+        if not span:
+            return self.next_opening(at)
+        at = utc(at)
+        day = self.day(at)
+        span += self._gone(day, at)
+        while span > self.length(day):
+            span -= self.length(day)
+            day = self._after(day)
+        return self._after_opening(day, span)
+
+    def between(self, start: datetime, end: datetime) -> timedelta:
+        """How much open time lies from `start` to `end`; none if `end` comes first."""
+        start, end = utc(start), utc(end)
+        if end <= start:
+            return timedelta()
+        day, last = self.day(start), self.day(end)
+        total = self._gone(last, end) - self._gone(day, start)
+        while day < last:
+            total += self.length(day)
+            day = self._after(day)
+        return total
+
+    def workday_after(self, at: datetime, n: int) -> date:
+        """The n-th working day after the day on which a clock of that moment starts: that of the next opening."""
+        return self.workdays_later(self.day(self.next_opening(at)), n)
+
+    def workdays_later(self, day: date, n: int) -> date:
+        """The n-th working day after `day`, `day` itself for 0."""
+        for _ in range(n):
+            day = self._after(day)
+        return day
+
+    def _gone(self, day: date, at: datetime) -> timedelta:
+        """The open time of a day before a moment."""
+        return sum((min(at, end) - begin for begin, end in self.spans(day) if begin < at), timedelta())
+
+    def _after_opening(self, day: date, span: timedelta) -> datetime:
+        """The moment at which that much of a day's open time is over."""
+        *before, last = self.spans(day)
+        for begin, end in before:
+            if span <= end - begin:
+                return begin + span
+            span -= end - begin
+        return last[0] + span
+
+    def _from(self, day: date) -> Iterator[tuple[datetime, datetime]]:
+        while True:
+            yield from self.spans(day)
+            day = self._after(day)
+
+    def _after(self, day: date) -> date:
+        found = self._next.get(day)
+        if found is None:
+            found = self._next[day] = self.calendar.next_workday(day)
+        return found
+
+    def _read(self, day: date) -> Iterator[tuple[datetime, datetime]]:
+        first, last = self.summer_days
+        in_summer = bool(self.summer) and first <= (day.month, day.day) <= last
+        for one in self.summer if in_summer else self.hours:
+            until = day if one.close > one.open else day + ONE_DAY
+            begin = utc(datetime.combine(day, one.open, self.zone))
+            end = utc(datetime.combine(until, one.close, self.zone))
+            # A gap of the wall clock may swallow a span, or, at the date line, the whole day.
+            if begin < end and self.day(begin) == day:
+                yield begin, end
+
+
 def _jumps(start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
     """The moments in (start, end] at which the zone's offset changes; of two within 12 hours one is found."""
     while start < end:

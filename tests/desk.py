@@ -12,8 +12,11 @@ from typing import Any
 from sqlalchemy import insert, select
 
 from gateway import config, templates
+from gateway.answers import Answers
+from gateway.app import understanding
 from gateway.carriers import Received
 from gateway.cases import Cases
+from gateway.duty import Duty
 from gateway.inbox import Inbox
 from gateway.model import Outcome, ParcelState, Priority, Role, message_id
 from gateway.officials import Official
@@ -22,6 +25,7 @@ from gateway.store import Store, parcels
 from gateway.store.parcels import Envelope, Queued
 from gateway.store.receipts import Recent
 from gateway.store.tables import case, case_event, consent, inbound, message, submission
+from gateway.triage import Triage
 from gateway.worktime import ManualClock
 
 MOTHER, SON, NEIGHBOUR = "+8613800130001", "+8618200130002", "+8613300130003"
@@ -35,16 +39,26 @@ def site() -> tuple[config.Config, Any]:
     return config.load(SITE), templates.load(SITE / "templates")
 
 
+@cache
+def triage() -> Triage:
+    """What the sample town's texts are read with; trained once for all tests."""
+    return understanding(*site())
+
+
 class Hall:
     """The gateway as texts and clerks meet it."""
 
     def __init__(self, store: Store, clock: ManualClock, **inbound_settings: Any) -> None:
         loaded, texts = site()
-        own = loaded.inbound.model_copy(update=inbound_settings)
-        self.config = loaded.model_copy(update={"inbound": own})
+        inbound_settings = {"join_seconds": 0} | inbound_settings
+        self.config = loaded.model_copy(update={"inbound": loaded.inbound.model_copy(update=inbound_settings)})
         self.store, self.clock = store, clock
-        self.cases = Cases(store, self.config, texts, Outbox(self.config), clock)
-        self.inbox = Inbox(store, self.config, texts, self.cases, clock, Recent(), own=("10690001",))
+        outbox = Outbox(self.config)
+        self.duty = Duty(self.config, outbox, texts, clock)
+        self.cases = Cases(store, self.config, texts, outbox, self.duty, clock)
+        self.answers = Answers(self.config, texts, outbox, clock)
+        own = ("10690001",)
+        self.inbox = Inbox(store, self.config, texts, self.cases, self.answers, triage(), clock, Recent(), own=own)
         self._refs = count(1)
 
     async def hears(self, *texts: str, phone: str = MOTHER, to: str = "", account: str = ACCOUNT) -> None:
@@ -57,6 +71,9 @@ class Hall:
     async def settle(self) -> None:
         while await self.inbox.handle_waiting():
             pass
+
+    async def unheard(self) -> bool:
+        return await self.inbox.unheard()
 
     async def said(self, phone: str = MOTHER) -> list[str]:
         """What we sent to a number, oldest first, without the signature."""

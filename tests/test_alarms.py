@@ -49,8 +49,9 @@ class Hall:
         loaded, texts = site()
         config = loaded.model_copy(update=self._changed)
         outbox = Outbox(config)
-        cases = Cases(self.store, config, texts, outbox, self.clock)
-        return Alarms(self.store, config, cases, Desk(config, outbox, texts, self.clock), self.clock)
+        duty = Desk(config, outbox, texts, self.clock)
+        cases = Cases(self.store, config, texts, outbox, duty, self.clock)
+        return Alarms(self.store, config, cases, duty, self.clock)
 
     async def opens(self, window: str = "caizheng", *, opened: str = "2026-09-25T10:00", **values: Any) -> str:
         """A case with nothing left to do but what is given; its number."""
@@ -158,7 +159,7 @@ async def test_another_digest_when_the_afternoon_begins(sqlite_store: Store) -> 
     await hall.until(f"{MON}T13:59", every=600)
     new = await hall.opens(opened=f"{MON}T11:00", due_at=f"{TUE}T17:30")
     assert await hall.told() == [(CAIZHENG, "3号窗口明天到期1件。")]
-    await hall.until(f"{MON}T14:00")
+    await hall.until(f"{MON}T14:30")
     assert await hall.told() == [(CAIZHENG, "3号窗口明天到期2件。")]
     await hall.until(f"{TUE}T08:30", every=1800)
     assert await hall.told() == [(CAIZHENG, f"3号窗口今天到期2件：{tail(number)}、{tail(new)}。")]
@@ -189,9 +190,9 @@ async def test_a_single_in_the_last_two_hours_of_office_time(sqlite_store: Store
 async def test_the_last_two_hours_may_lie_before_a_weekend(sqlite_store: Store) -> None:
     hall = Hall(sqlite_store, "2026-09-24T15:50")
     number = await hall.opens(opened="2026-09-24T15:00", due_at=f"{MON}T09:00")  # 中秋 lies between
-    await hall.until("2026-09-24T15:59")
+    await hall.until("2026-09-24T16:29")
     assert await hall.told() == []
-    await hall.until("2026-09-24T16:00")
+    await hall.until("2026-09-24T16:30")
     said = f"3号窗口请抓紧：{number}9月28日09:00前办结。"
     assert await hall.told() == [(CAIZHENG, said)]
 

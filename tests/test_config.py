@@ -263,3 +263,15 @@ def test_statutory_calendar_days_are_not_converted(town: Config) -> None:
         if item.legal_days_kind == "calendar"
     ]
     assert calendar == [("zw-05", 60, 20, "working"), ("xf-01", 60, 30, "working")]
+
+
+def test_a_file_that_is_named_and_missing_is_told(tmp_path: Path) -> None:
+    found = problems(tmp_path, CONFIG + '\n[hall]\nquestions = "questions.csv"\n')
+    assert [(problem.key, problem.en) for problem in found] == [("hall.questions", "there is no such file")]
+
+
+def test_what_is_wrong_in_the_halls_other_files_is_told_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "duty.toml").write_text('[[officers]]\nlogin = "a"\nnmae = "甲"\n', encoding="utf-8")
+    found = problems(tmp_path, CONFIG + '\n[hall]\nduty = "duty.toml"\n')
+    assert ("duty.toml", "officers[1].nmae") in [(problem.file, problem.key) for problem in found]
+    assert all(problem.file == "duty.toml" for problem in found)

@@ -33,6 +33,7 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "[store]": (settings.StoreSettings, set()),
     "[[areas]]": (settings.Area, set()),
     "[hall]": (settings.HallTable, set()),
+    "[office]": (settings.OfficeTable, set()),
     "[calendar]": (settings.Calendar, set()),
     "[carriers.名字]": (settings.Carrier, {"name", "options"}),
     "[[routes]]": (settings.Route, set()),

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType, carrier
 
-from gateway.phone import REASONS, Operator, Phone, explain, local, mask, mask_text, operator, parse
+from gateway.errors import Refused
+from gateway.phone import REASONS, Operator, Phone, explain, local, mask, mask_text, mobile, operator, parse
 
 MOBILE = Phone("+8613800130001", True, Operator.MOBILE, None)
 MAINLAND_LANDLINE = phonenumbers.format_number(phonenumbers.example_number("CN"), phonenumbers.PhoneNumberFormat.E164)
@@ -340,3 +341,11 @@ def test_no_mobile_number_survives_mask_text(digits: str, before: str, after: st
     masked = mask_text(before + digits + after)
     assert digits not in masked
     assert mask(digits) in masked
+
+
+def test_a_number_to_send_to() -> None:
+    assert mobile("138 0013 0001") == "+8613800130001"
+    with pytest.raises(Refused):
+        mobile("0912-0000000")
+    with pytest.raises(Refused):
+        mobile("没有")

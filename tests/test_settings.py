@@ -15,6 +15,7 @@ from gateway.settings import (
     Config,
     Feed,
     Hours,
+    OfficeTable,
     Retention,
     Route,
     Schedule,
@@ -130,6 +131,48 @@ def test_database_addresses_that_are_refused(data: dict[str, str], word: str) ->
 def test_database_url(store: dict[str, str], url: str) -> None:
     config = Config.model_construct(directory=Path("/site"), store=StoreSettings.model_validate(store))
     assert config.database_url({"DB": "postgresql+asyncpg://from-environment"}) == url
+
+
+def test_office_hours_of_a_day_and_of_summer() -> None:
+    plain, morning = OfficeTable(), Hours(time(8, 30), time(12))
+    assert plain.spans == (morning, Hours(time(14), time(17, 30)))
+    assert plain.summer_spans == ()
+    summer = OfficeTable(summer="08:30-12:00，14:30-18:00", summer_from="05-15", summer_until="10-08")
+    assert summer.summer == "08:30-12:00,14:30-18:00"
+    assert summer.summer_spans == (morning, Hours(time(14, 30), time(18)))
+    assert summer.summer_days == ((5, 15), (10, 8))
+    assert OfficeTable(summer_from="02-29", summer_until="02-29").summer_days == ((2, 29), (2, 29))
+
+
+@pytest.mark.parametrize("text", ["", "00:00-24:00"])
+def test_an_office_round_the_clock(text: str) -> None:
+    assert OfficeTable(hours=text).hours == "00:00-24:00"
+    assert OfficeTable(hours=text).spans == (Hours(time(), time()),)
+
+
+def test_spans_of_an_office_may_touch_and_end_at_midnight() -> None:
+    assert OfficeTable(hours="18:00-20:00, 20:00-24:00").hours == "18:00-20:00,20:00-24:00"
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [
+        ({"hours": "08:30-12:00,11:30-17:30"}, "overlap or are out of order: 08:30-12:00, 11:30-17:30"),
+        ({"hours": "14:00-17:30,08:30-12:00"}, "overlap or are out of order: 14:00-17:30, 08:30-12:00"),
+        ({"hours": "08:00-24:00,09:00-10:00"}, "overlap or are out of order: 08:00-24:00, 09:00-10:00"),
+        ({"hours": "22:00-06:00"}, "22:00-06:00 runs over midnight"),
+        ({"hours": "08:30-12:00,"}, "hours are written"),
+        ({"hours": "8:30-12:00"}, "hours are written"),
+        ({"hours": "08:30-08:30"}, "hours are written"),
+        ({"hours": "08:30-25:00"}, "no such time"),
+        ({"summer": "14:00-17:30,08:30-12:00"}, "overlap"),
+        ({"summer_from": "6-1"}, "like 06-01"),
+        ({"summer_until": "09-31"}, "like 06-01"),
+        ({"summer_from": "10-01"}, "summer_from comes before summer_until"),
+    ],
+)
+def test_office_hours_that_are_none(table: dict[str, str], word: str) -> None:
+    assert word in refuses(OfficeTable, table)
 
 
 def test_a_calendar_does_not_contradict_itself() -> None:

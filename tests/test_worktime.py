@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import Refused
+from gateway.settings import OfficeTable
 from gateway.worktime import (
     DAY_TESTS,
     Calendar,
     Clock,
     Hours,
     ManualClock,
+    OfficeHours,
     Rule,
     RuleInZone,
     ShiftedClock,
@@ -538,3 +540,199 @@ def test_adjacent_spans_lose_no_slot_and_double_none(
         edges.append(edges[-1] + step * MINUTE)
     pieces = [slot for a, b in pairwise(edges) for slot in due_between(recurrence, a, b)]
     assert pieces == due_between(recurrence, edges[0], edges[-1])
+
+
+# office hours
+
+TWO_SPANS = "08:30-12:00,14:00-17:30"
+IN_SUMMER = "08:30-12:00,14:30-18:00"
+DAYS_OFF_2026 = {
+    5: {1, 2, 3, 4, 5, 10, 16, 17, 23, 24, 30, 31},  # Labour Day, made up for on Saturday the 9th
+    6: {6, 7, 13, 14, 19, 20, 21, 27, 28},  # Dragon Boat Festival
+    9: {5, 6, 12, 13, 19, 25, 26, 27},  # Mid-Autumn Festival; Sunday the 20th is worked
+    10: {1, 2, 3, 4, 5, 6, 7, 11, 17, 18, 24, 25, 31},  # National Day, made up for on Saturday the 10th
+}
+
+
+def office(hours: str = TWO_SPANS, summer: str | None = None, zone: ZoneInfo = SHANGHAI) -> OfficeHours:
+    return OfficeHours.of(OfficeTable(hours=hours, summer=summer), PLAIN, zone)
+
+
+def open_by_the_clock(wall: datetime, hours: str, summer: str | None) -> bool:
+    """Read off the wall, minute by minute, with the days off written down above."""
+    if wall.day in DAYS_OFF_2026[wall.month]:
+        return False
+    today = summer if summer and wall.month in (6, 7, 8, 9) else hours
+    return any(first <= f"{wall:%H:%M}" < last for first, last in (span.split("-") for span in today.split(",")))
+
+
+def test_spans_of_a_day() -> None:
+    assert office().spans(date(2026, 5, 9)) == (
+        (local("2026-05-09 08:30"), local("2026-05-09 12:00")),
+        (local("2026-05-09 14:00"), local("2026-05-09 17:30")),
+    )
+    assert office().spans(date(2026, 5, 10)) == ()
+    assert (office().length(date(2026, 5, 9)), office().length(date(2026, 5, 10))) == (timedelta(hours=7), timedelta())
+    assert all(moment.tzinfo is UTC for span in office().spans(date(2026, 5, 9)) for moment in span)
+
+
+def test_summer_hours_hold_on_their_first_and_last_day() -> None:
+    ours = office(summer=IN_SUMMER)
+    ends = [ours.closing(day) for day in map(date.fromisoformat, ("2026-05-29", "2026-06-01", "2026-09-30"))]
+    assert ends == [local("2026-05-29 17:30"), local("2026-06-01 18:00"), local("2026-09-30 18:00")]
+    assert ours.closing(date(2026, 10, 8)) == local("2026-10-08 17:30")
+    assert office().closing(date(2026, 6, 1)) == local("2026-06-01 17:30")
+
+
+@pytest.mark.parametrize(
+    ("at", "opening"),
+    [
+        ("2026-05-06 08:29", "2026-05-06 08:30"),
+        ("2026-05-06 08:30", "2026-05-06 08:30"),
+        ("2026-05-06 11:59", "2026-05-06 11:59"),
+        ("2026-05-06 12:00", "2026-05-06 14:00"),
+        ("2026-05-06 17:30", "2026-05-07 08:30"),
+        ("2026-04-30 17:30", "2026-05-06 08:30"),
+        ("2026-05-08 23:59", "2026-05-09 08:30"),
+        ("2026-05-09 18:00", "2026-05-11 08:30"),
+    ],
+)
+def test_the_next_opening_of_an_office(at: str, opening: str) -> None:
+    assert office().next_opening(local(at)) == local(opening)
+    assert office().is_open(local(at)) is (at == opening)
+
+
+@pytest.mark.parametrize(
+    ("at", "minutes", "end"),
+    [
+        ("2026-05-06 10:00", 120, "2026-05-06 12:00"),  # a closing, not the opening after it
+        ("2026-05-06 10:00", 121, "2026-05-06 14:01"),
+        ("2026-05-06 13:00", 210, "2026-05-06 17:30"),
+        ("2026-05-08 17:00", 60, "2026-05-09 09:00"),
+        ("2026-04-30 17:00", 31, "2026-05-06 08:31"),
+        ("2026-05-06 10:00", 0, "2026-05-06 10:00"),
+        ("2026-05-06 12:30", 0, "2026-05-06 14:00"),
+        ("2026-05-06 17:30", 420, "2026-05-07 17:30"),
+    ],
+)
+def test_adding_office_time(at: str, minutes: int, end: str) -> None:
+    assert office().add(local(at), minutes * MINUTE) == local(end)
+
+
+@pytest.mark.parametrize(
+    ("at", "n", "day"),
+    [
+        ("2026-05-06 17:29", 0, "2026-05-06"),
+        ("2026-05-06 17:30", 0, "2026-05-07"),
+        ("2026-05-06 17:30", 1, "2026-05-08"),
+        ("2026-05-08 09:00", 1, "2026-05-09"),
+        ("2026-05-08 09:00", 2, "2026-05-11"),
+        ("2026-04-29 07:00", 2, "2026-05-06"),
+        ("2026-05-01 10:00", 1, "2026-05-07"),
+    ],
+)
+def test_the_nth_working_day_after_a_clock_starts(at: str, n: int, day: str) -> None:
+    assert office().workday_after(local(at), n) == date.fromisoformat(day)
+
+
+def test_an_office_round_the_clock_closes_on_days_off_alone() -> None:
+    ours = office("")
+    assert ours.length(date(2026, 5, 8)) == timedelta(days=1)
+    assert ours.closing(date(2026, 5, 8)) == ours.midnight(date(2026, 5, 8)) == local("2026-05-09 00:00")
+    assert ours.is_open(local("2026-05-09 23:59"))
+    assert ours.next_opening(local("2026-05-10 00:00")) == local("2026-05-11 00:00")
+    assert ours.add(local("2026-05-09 12:00"), timedelta(hours=13)) == local("2026-05-11 01:00")
+
+
+def test_the_site_day_is_that_of_its_zone() -> None:
+    assert office().day(datetime(2026, 5, 6, 16, tzinfo=UTC)) == date(2026, 5, 7)
+    assert office().midnight(date(2026, 5, 6)) == datetime(2026, 5, 6, 16, tzinfo=UTC)
+
+
+def test_what_an_office_cannot_say() -> None:
+    aware = local("2026-05-06 10:00")
+    naive = aware.replace(tzinfo=None)
+    calls: list[Callable[[], object]] = [
+        lambda: office().is_open(naive),
+        lambda: office().next_opening(naive),
+        lambda: office().add(naive, MINUTE),
+        lambda: office().add(naive, timedelta()),
+        lambda: office().between(naive, aware),
+        lambda: office().between(aware, naive),
+        lambda: office().workday_after(naive, 1),
+        lambda: office().day(naive),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="naive"):
+            call()
+    with pytest.raises(ValueError, match="not taken away"):
+        office().add(aware, -MINUTE)
+    with pytest.raises(ValueError, match="2026-05-10"):
+        office().closing(date(2026, 5, 10))
+
+
+def test_an_office_that_never_opens_is_refused() -> None:
+    closed = Calendar(off=frozenset(date(2026, 5, 1) + timedelta(days=n) for n in range(800)))
+    ours = OfficeHours.of(OfficeTable(), closed, SHANGHAI)
+    with pytest.raises(Refused, match="days off"):
+        ours.next_opening(local("2026-05-06 10:00"))
+
+
+def test_offices_are_equal_by_their_hours() -> None:
+    used, fresh = office(), office()
+    used.closing(date(2026, 5, 6))
+    assert used == fresh
+    assert used != office(summer=IN_SUMMER)
+
+
+def test_hours_that_a_jump_swallows_are_not_open() -> None:
+    in_gap = OfficeHours.of(OfficeTable(hours="02:00-02:30,02:30-03:00,03:00-04:00"), PLAIN, NEW_YORK)
+    assert in_gap.length(date(2011, 3, 14)) == timedelta(hours=2)
+    worked = Calendar(on=frozenset({date(2011, 3, 13), date(2011, 11, 6), date(2011, 12, 30)}))
+    short = OfficeHours.of(OfficeTable(hours="01:30-02:30,03:30-04:00"), worked, NEW_YORK)
+    assert short.spans(date(2011, 3, 13))[0] == (
+        local("2011-03-13 01:30", NEW_YORK),
+        local("2011-03-13 03:30", NEW_YORK),
+    )
+    night = OfficeHours.of(OfficeTable(hours="02:30-03:00,03:30-04:00"), worked, NEW_YORK)
+    assert night.length(date(2011, 3, 13)) == timedelta(minutes=30)
+    apia = OfficeHours.of(OfficeTable(), worked, ZoneInfo("Pacific/Apia"))
+    assert apia.spans(date(2011, 12, 30)) == ()  # the day that Samoa left out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    month=st.sampled_from([5, 9]),
+    start=st.integers(0, 40 * 1440),
+    span=st.integers(0, 15 * 1440),
+    hours=st.sampled_from([TWO_SPANS, "00:00-24:00", "09:00-12:00,12:00-13:00,20:00-24:00"]),
+    summer=st.sampled_from([None, IN_SUMMER]),
+)
+def test_office_time_against_a_walk_by_minutes(
+    month: int, start: int, span: int, hours: str, summer: str | None
+) -> None:
+    ours = office(hours, summer)
+    begin = datetime(2026, month, 1, tzinfo=SHANGHAI) + start * MINUTE
+    end = begin + span * MINUTE
+    opened = [at for at in walk(begin, end) if open_by_the_clock(at, hours, summer)]
+    total = len(opened) * MINUTE
+    assert ours.between(begin, end) == total
+    assert ours.between(end, begin) == timedelta()
+    assert ours.is_open(begin) is open_by_the_clock(begin, hours, summer)
+    if opened:
+        assert ours.next_opening(begin) == opened[0]
+        assert ours.add(begin, total) == opened[-1] + MINUTE
+
+
+def walk(start: datetime, end: datetime) -> list[datetime]:
+    return [start + n * MINUTE for n in range((end - start) // MINUTE)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(start=any_moment, zone=zones, first=st.integers(1, 3000), second=st.integers(1, 3000))
+def test_office_time_adds_up_across_jumps(start: datetime, zone: ZoneInfo, first: int, second: int) -> None:
+    ours = OfficeHours.of(OfficeTable(hours="00:30-02:15,02:15-09:00,21:00-24:00"), PLAIN, zone)
+    middle = ours.add(start, first * MINUTE)
+    end = ours.add(start, (first + second) * MINUTE)
+    assert ours.add(middle, second * MINUTE) == end
+    assert (ours.between(start, middle), ours.between(middle, end)) == (first * MINUTE, second * MINUTE)

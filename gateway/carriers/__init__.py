@@ -77,14 +77,23 @@ class Receipt(NamedTuple):
     at: datetime
 
 
+class Concat(NamedTuple):
+    """Which part of a long text: the sender's reference of the whole, how many parts, which one from 1."""
+
+    ref: int
+    total: int
+    number: int
+
+
 class Received(NamedTuple):
-    """One text that came in. `ref` is the operator's own id of it, "" where it gives none."""
+    """One text that came in, or with `concat` a part of one. `ref` is the operator's own id of it, "" if there is none."""
 
     ref: str
     phone: str
     to: str
     body: str
     at: datetime
+    concat: Concat | None = None
 
 
 Items = Sequence[Receipt | Received]

@@ -20,6 +20,7 @@ from gateway.carriers import Received
 from gateway.cli.language import t
 from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
+from gateway.web.form import SOURCE, form
 from gateway.web.hooks import hooks, listening
 
 log = structlog.get_logger()
@@ -63,6 +64,9 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
     async def take(received: Received, digest: str) -> tuple[int, bool]:
         return await gateway.inbox.take("webhook", received, digest)
 
+    async def fill_in(received: Received) -> tuple[int, bool]:
+        return await gateway.inbox.take(SOURCE, received)
+
     try:
         app = hooks(take, settings, gateway.clock)
     except Refused as error:
@@ -71,6 +75,8 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
         say(t(f"接口：没有打开（{error.zh}）", f"hooks: not opened ({error.en})"))
         yield
         return
+    if settings.form:
+        form(app, fill_in, gateway.config, gateway.clock)
     host = settings.listen.rpartition(":")[0]
     async with contextlib.AsyncExitStack() as opened:
         try:
@@ -78,6 +84,8 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
         except OSError as error:
             raise _cannot_listen(settings.listen, error) from error
         say(t(f"接口：http://{host}:{port}/hooks/inbound", f"hooks: http://{host}:{port}/hooks/inbound"))
+        if settings.form:
+            say(t(f"网上来信：http://{host}:{port}/form", f"form: http://{host}:{port}/form"))
         yield
 
 

@@ -52,9 +52,6 @@ STATES: Mapping[str, tuple[str, str]] = {
     "withheld": ("退订后未发", "withheld"),
     "expired": ("过期未发", "expired"),
     "cancelled": ("已取消", "cancelled"),
-    "open": ("待办", "open"),
-    "answered": ("已答复", "answered"),
-    "closed": ("已办结", "closed"),
 }
 """Words of the code as officials read them, (zh, en)."""
 

@@ -2,7 +2,7 @@
 
 Policy
 - A text is one row, unique by (source, ref), and never deleted or changed; `handled_at`, `intent`, `case_id` and
-  `message_id` (the automatic answer) are set once, by the transaction that handles it.
+  `message_id` (the automatic answer) are set by the transaction that handles it, a second time only where it was held.
 - The same reference with the same content is the operator's repeat and adds nothing. With another content it is another
   text: operators' references wrap. A caller whose references are unique (`keep_one`) is told of the conflict instead.
 - Where there is no reference, the same number and text within `REPEAT_SECONDS` of the operator's time is a repeat.
@@ -18,18 +18,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, exists, func, select, update
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
 from gateway.errors import Conflict
 from gateway.model import Outcome, home_parcel
 from gateway.store import bulk
 from gateway.store.parcels import home_of
-from gateway.store.tables import inbound, message, parcel, submission
+from gateway.store.tables import inbound, message, parcel, prompt, submission
 from gateway.store.types import sealed, to_millis
 
 COLUMNS = ("source", "ref", "phone", "to", "body", "digest", "received_at")
 REPEAT_SECONDS = 5
+HELD = "held"
+"""The intent of a text that waits for an answer, as words.Intent has it."""
+MANY = 500
+"""Ids in one statement."""
 ROW_ERRORS = (DataError, IntegrityError, ProgrammingError)
 """Database errors that are one text's fault and come again however often it is tried."""
 
@@ -145,17 +149,53 @@ def keep_one(db: Connection, source: str, one: Arrived) -> tuple[int, bool]:
     return row.id, before is None
 
 
-def waiting(db: Connection, limit: int) -> list[Waiting]:
-    """The oldest texts that nobody has handled."""
-    c = inbound.c
-    query = select(c.id, c.source, c.phone, c.to, c.body, c.received_at).where(c.handled_at.is_(None))
-    return [Waiting(*row) for row in db.execute(query.order_by(c.id).limit(limit))]
+_c = inbound.c
+_TEXT = select(_c.id, _c.source, _c.phone, _c.to, _c.body, _c.received_at)
 
 
-def is_waiting(db: Connection, inbound_id: int) -> bool:
-    """Whether it is still unhandled; ask it holding the number."""
-    unhandled = select(inbound.c.id).where(inbound.c.id == inbound_id, inbound.c.handled_at.is_(None))
-    return db.execute(unhandled).one_or_none() is not None
+def fresh(db: Connection, after: int, limit: int) -> list[Waiting]:
+    """Unhandled texts that were stored after the one of that id, in order."""
+    query = _TEXT.where(_c.handled_at.is_(None), _c.id > after)
+    return [Waiting(*row) for row in db.execute(query.order_by(_c.id).limit(limit))]
+
+
+def ripe(db: Connection, before: datetime, limit: int) -> list[str]:
+    """Numbers whose oldest unhandled text came by then, whoever waits longest first."""
+    query = select(_c.phone).where(_c.handled_at.is_(None)).group_by(_c.phone)
+    query = query.having(func.min(_c.received_at) <= before)
+    return list(db.execute(query.order_by(func.min(_c.id)).limit(limit)).scalars())
+
+
+def unhandled(db: Connection, phone: str, limit: int) -> list[Waiting]:
+    """The oldest unhandled texts of a number; ask it holding the number."""
+    query = _TEXT.where(_c.handled_at.is_(None), _c.phone == sealed(phone))
+    return [Waiting(*row) for row in db.execute(query.order_by(_c.id).limit(limit))]
+
+
+def if_unhandled(db: Connection, text: Waiting) -> list[Waiting]:
+    """A text, if nobody has handled it; ask it holding the number."""
+    query = select(_c.id).where(_c.id == text.id, _c.handled_at.is_(None))
+    return [text] if db.execute(query).one_or_none() else []
+
+
+def held(db: Connection, phone: str) -> list[Waiting]:
+    """The texts of a number that wait for the answer to a question of ours, oldest first."""
+    query = _TEXT.where(_c.intent == HELD, _c.phone == sealed(phone))
+    return [Waiting(*row) for row in db.execute(query.order_by(_c.id))]
+
+
+def forsaken(db: Connection, asking: Collection[str], limit: int) -> list[str]:
+    """Numbers with held texts of which no question of these kinds is open any more."""
+    open_prompt = exists().where(
+        prompt.c.phone == _c.phone, prompt.c.ended_at.is_(None), prompt.c.kind.in_(sorted(asking))
+    )
+    query = select(_c.phone).where(_c.intent == HELD, ~open_prompt)
+    return list(db.execute(query.distinct().limit(limit)).scalars())
+
+
+def any_unhandled(db: Connection) -> bool:
+    """Whether a text waits to be read."""
+    return db.execute(select(_c.id).where(_c.handled_at.is_(None)).limit(1)).one_or_none() is not None
 
 
 def newest(db: Connection, intents: Collection[str], limit: int) -> list[Any]:
@@ -165,11 +205,14 @@ def newest(db: Connection, intents: Collection[str], limit: int) -> list[Any]:
 
 
 def mark_handled(
-    db: Connection, inbound_id: int, at: datetime, intent: str, case_id: int | None, message_id: int | None
+    db: Connection, ids: Sequence[int], at: datetime, intent: str, case_id: int | None, message_id: int | None
 ) -> None:
-    """What was made of it; `message_id` is its automatic answer, if it got one."""
-    values = {"handled_at": at, "intent": intent, "case_id": case_id, "message_id": message_id}
-    db.execute(update(inbound).where(inbound.c.id == inbound_id).values(**values))
+    """What was made of texts that were read as one; `message_id`, of their automatic answer, is noted with the last."""
+    values = {"handled_at": at, "intent": intent, "case_id": case_id}
+    for start in range(0, len(ids), MANY):
+        db.execute(update(inbound).where(_c.id.in_(ids[start : start + MANY])).values(**values))
+    if message_id is not None:
+        db.execute(update(inbound).where(_c.id == ids[-1]).values(message_id=message_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 Policy
 - Digits are bound to the last prompt sent to a number: `ask` ends the ones before it as `replaced`.
-- A prompt ends once: answered, expired, replaced or withdrawn. One that holds a text (`inbound_id`) must not end with no
-  thing being made of that text: `ask` and `overdue` answer with what they ended, so that the caller sees to it.
+- A prompt ends once: answered, expired, replaced or withdrawn. What becomes of texts that it held (`inbound_id`) is for
+  the inbox to see to, which finds them by their intent.
 """
 
 from __future__ import annotations
@@ -57,6 +57,21 @@ def overdue(db: Connection, now: datetime, limit: int) -> Sequence[Any]:
     """Open prompts whose time is over, the oldest first; whoever reads them ends them."""
     late = select(prompt).where(prompt.c.ended_at.is_(None), prompt.c.until <= now)
     return list(db.execute(late.order_by(prompt.c.until, prompt.c.id).limit(limit)).all())
+
+
+def unreminded(db: Connection, kinds: Sequence[Asked], before: datetime, now: datetime, limit: int) -> Sequence[Any]:
+    """Open prompts of these kinds that were asked before that and are the last of their number, the oldest first."""
+    c = prompt.c
+    asked = select(prompt).where(
+        c.ended_at.is_(None), c.until > now, c.kind.in_(kinds), c.asked_at <= before, c.reminded_at.is_(None)
+    )
+    return list(db.execute(asked.order_by(c.id).limit(limit)).all())
+
+
+def reminded(db: Connection, row: Any, now: datetime) -> None:
+    """Note that it was asked once more; its time runs as long again."""
+    until = max(row.until, now + (row.until - row.asked_at))
+    db.execute(update(prompt).where(prompt.c.id == row.id).values(reminded_at=now, until=until))
 
 
 def end(db: Connection, prompt_id: int, how: str, now: datetime) -> bool:

@@ -404,6 +404,8 @@ inbound = Table(
 )
 _unhandled = text("handled_at IS NULL")
 Index("ix_inbound_unhandled", inbound.c.id, sqlite_where=_unhandled, postgresql_where=_unhandled)
+_held = text("intent = 'held'")
+Index("ix_inbound_held", inbound.c.phone, sqlite_where=_held, postgresql_where=_held)
 Index("ix_inbound_phone", inbound.c.phone, inbound.c.received_at)
 _answered = text("message_id IS NOT NULL")
 Index(
@@ -426,6 +428,7 @@ prompt = Table(
     Column("message_id", BigInteger),  # the question as it was sent
     Column("asked_at", Instant, nullable=False),
     Column("until", Instant, nullable=False),
+    Column("reminded_at", Instant),
     Column("ended_at", Instant),
     Column("end", Text),  # answered, expired, replaced, withdrawn
 )
@@ -531,6 +534,7 @@ inbound_part = Table(
     Column("own_ref", Text, nullable=False),
     Column("received_at", Instant, nullable=False),
     Column("stored_at", Instant, nullable=False),
+    Column("used", Boolean, nullable=False, server_default=text("FALSE")),  # put together; kept to know repeats by
 )
 Index("ix_inbound_part_of", inbound_part.c.phone, inbound_part.c.source, inbound_part.c.ref)
 Index("ix_inbound_part_stored_at", inbound_part.c.stored_at)

@@ -167,6 +167,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("message_id IS NOT NULL"),
         postgresql_where=sa.text("message_id IS NOT NULL"),
     )
+    op.create_index(
+        "ix_inbound_held",
+        "inbound",
+        ["phone"],
+        unique=False,
+        sqlite_where=sa.text("intent = 'held'"),
+        postgresql_where=sa.text("intent = 'held'"),
+    )
     op.create_index("ix_inbound_phone", "inbound", ["phone", "received_at"], unique=False)
     op.create_index(
         "ix_inbound_unhandled",
@@ -189,6 +197,7 @@ def upgrade() -> None:
         sa.Column("own_ref", sa.Text(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("stored_at", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.Boolean(), server_default=sa.text("FALSE"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_part")),
     )
     op.create_index("ix_inbound_part_of", "inbound_part", ["phone", "source", "ref"], unique=False)
@@ -306,6 +315,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.BigInteger(), nullable=True),
         sa.Column("asked_at", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("reminded_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("end", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt")),

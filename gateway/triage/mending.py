@@ -1,0 +1,115 @@
+"""Slips of typing mended before a text is weighed: homophones, and words typed in pinyin. The only home of pypinyin.
+
+Policy
+- Only the hall's own words and the words of everyday asking are mended to; nothing else in a text changes.
+- A homophone keeps one character of the word ("底保" for "低保", "高令补贴"), sounds like it without tones, and with
+  the slips of northern and southern tongues (zh/z, n/l, -n/-ng); words that are right themselves ("找人" beside "招人")
+  stay as they are.
+- A word in letters counts from five letters on, "tianqi" and "dibao" as well as "di bao".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import cache
+
+from pypinyin.constants import PINYIN_DICT
+
+EVERYDAY = (
+    "补贴 粮食 面积 天气 下雨 明天 今天 预报 报名 招工 找活 工作 进度 查询 材料 手续 证明 申请 怎么 多少 可以 老人 孩子 "
+    "退订 恢复 帮助 菜单 满意 不满意 谢谢 你好 指南 流程 生育登记 到账 发放 结婚 户口本 打工 务工 回不来 医院 住院 "
+    "老家 电话 号码 几点 过期 报销 交钱 高龄 残疾 低保 危房 窗口 态度 干部 反映 举报"
+).split()
+RIGHT = frozenset(
+    "找人 人证 有待 打家 省份 公证 报明 包销 调节 条件 贷过 带款 公家 同意 统一 生于 剩余 登机 等级 正面 整面 以为 因为 "
+    "满一 公司 工资 公资 大家 危害 应该 其他 成长 家正 明白 名册 老师 老是 人为 认为 时间 事件 报警 报纸 公园 工人 公告 报告 "
+    "地方 地板 退货 摊位 代领 带领 经度 话费 花费 干净 赶紧 村子 存着 坐车 作证 座谈 短信 商户 财政所 派出所 还领 退一 "
+    "不交 补交 误工 要塌 回复 绿灯 红绿灯 上放 炮震 一院 二院 三院 三户 上查 卖农机 带上 待上 窑上 要上 说法 发放 乱放 "
+    "领取 冷气 老任 合同 河滩 何时 生日 声音 同志 通知 统计 户主 互助 护着 工程 公正 公章".split()
+)
+"""Words that sound like one of the hall's and are meant as they stand."""
+SHORTEST_IN_LETTERS = 5
+_MARKS = re.compile(r"[\u0300-\u036f]")
+_SLIPS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ng", "n"))
+_LETTERS = re.compile(r"[A-Z]{5,}")
+
+
+@cache
+def sound(char: str) -> str:
+    """The first reading of a character, toneless; the character itself where it has none."""
+    readings = PINYIN_DICT.get(ord(char))
+    if not readings:
+        return char
+    return _MARKS.sub("", unicodedata.normalize("NFD", readings.partition(",")[0]))
+
+
+@cache
+def heard(char: str) -> str:
+    """The same as many would hear it."""
+    blurred = sound(char)
+    for one, other in _SLIPS:
+        blurred = blurred.replace(one, other)
+    return "l" + blurred[1:] if blurred.startswith("n") and len(blurred) > 1 else blurred
+
+
+class Mender:
+    """Mends a normalised text towards `words`, which are normalised too."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        known = {word for word in (*words, *EVERYDAY) if len(word) > 1 and not word.isascii()}
+        self._known = known | RIGHT
+        self._longest = max(map(len, known))
+        self._by_sound: dict[tuple[str, ...], list[str]] = {}
+        for word in sorted(known):
+            self._by_sound.setdefault(tuple(map(heard, word)), []).append(word)
+        in_letters = {"".join(map(sound, word)).upper(): word for word in sorted(known)}
+        self._in_letters = {spelt: word for spelt, word in in_letters.items() if len(spelt) >= SHORTEST_IN_LETTERS}
+        spelt = sorted(self._in_letters, key=len, reverse=True)
+        self._spelt = re.compile("|".join(map(re.escape, spelt)))
+
+    def mend(self, whole: str) -> tuple[str, tuple[str, ...]]:
+        """The text as it was probably meant, and what was changed, as "底保→低保"."""
+        changes: list[str] = []
+        if _LETTERS.search(whole):
+            whole = _LETTERS.sub(lambda run: self._read_letters(run[0], changes), whole)
+        return self._homophones(whole, changes), tuple(changes)
+
+    def _read_letters(self, run: str, changes: list[str]) -> str:
+        read = self._spelt.sub(lambda found: self._in_letters[found[0]], run)
+        if read != run:
+            changes.append(f"{run.lower()}→{read.lower()}")
+        return read
+
+    def _homophones(self, whole: str, changes: list[str]) -> str:
+        sounds = tuple(map(heard, whole))
+        mended, at = [], 0
+        while at < len(whole):
+            size, word = self._at(whole, sounds, at)
+            if word != whole[at : at + size]:
+                changes.append(f"{whole[at : at + size]}→{word}")
+            mended.append(word)
+            at += size
+        return "".join(mended)
+
+    def _at(self, whole: str, sounds: tuple[str, ...], at: int) -> tuple[int, str]:
+        for size in range(min(self._longest, len(whole) - at), 1, -1):
+            written = whole[at : at + size]
+            if written in self._known:
+                return size, written
+            for word in self._by_sound.get(sounds[at : at + size], ()):
+                same = sum(one == other for one, other in zip(written, word, strict=True))
+                if same * 2 >= size and not self._splits(whole, at, size):
+                    return size, word
+        return 1, whole[at]
+
+    def _splits(self, whole: str, at: int, size: int) -> bool:
+        """Whether a known word reaches over an edge of this place, which then is no word of its own."""
+        around = range(max(0, at - 2), at + size)
+        return any(
+            whole[start : start + length] in self._known
+            for start in around
+            for length in (2, 3)
+            if (start < at < start + length) or (start < at + size < start + length)
+        )

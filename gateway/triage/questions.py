@@ -1,0 +1,78 @@
+"""Sample questions of the hall: texts with the window, intent and item that they mean.
+
+Policy
+- Two files of the site, of the same shape: questions.csv, which people write, and learned.csv, which the gateway
+  writes from corrected cases. The second may be missing.
+- A row that cannot be read is told with its line, as the site's other files are; a site does not start with examples
+  that are half read.
+- No file is looked at but in `load`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.errors import Invalid, Problem
+from gateway.hall import Window
+from gateway.tomlfile import read_text
+from gateway.triage.understanding import CASE_INTENTS
+from gateway.words import Intent
+
+COLUMNS = ("text", "window", "intent", "item")
+QUESTIONS, LEARNED = "questions.csv", "learned.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One text and what it means; `window` and `item` are codes or ""."""
+
+    text: str
+    window: str
+    intent: Intent
+    item: str = ""
+
+
+def load(directory: Path, windows: Collection[Window]) -> tuple[Question, ...]:
+    """The questions of both files in the site's directory; Invalid where one is not as it should be."""
+    found: list[Question] = []
+    for name in (QUESTIONS, LEARNED):
+        if (path := directory / name).exists():
+            found += parse(name, read_text(path, name), windows)
+    return tuple(found)
+
+
+def parse(name: str, text: str, windows: Collection[Window]) -> list[Question]:
+    """The rows of a CSV text; Invalid names every row that is wrong."""
+    reader = csv.DictReader(io.StringIO(text), restval="")
+    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+        columns = "、".join(sorted(missing))
+        raise Invalid([Problem(name, "", 1, f"缺少列：{columns}", f"columns are missing: {columns}")])
+    questions, problems = [], []
+    for row in reader:
+        for key, zh, en in _wrong(row, windows):
+            problems.append(Problem(name, key, reader.line_num, zh, en))
+        if not problems:
+            questions.append(Question(row["text"], row["window"].strip(), Intent(row["intent"].strip()), row["item"].strip()))
+    if problems:
+        raise Invalid(problems)
+    return questions
+
+
+def _wrong(row: dict[str, str], windows: Collection[Window]) -> Iterable[tuple[str, str, str]]:
+    codes = {window.code for window in windows}
+    items = {item.code for window in windows for item in window.items}
+    window, intent, item = row["window"].strip(), row["intent"].strip(), row["item"].strip()
+    if not row["text"].strip():
+        yield "text", "没有内容", "no text"
+    if intent not in {one.value for one in Intent}:
+        yield "intent", "没有这种意图", "no such intent"
+    elif (intent in CASE_INTENTS) and not window:
+        yield "window", "要成件的须写窗口", "what makes a case needs a window"
+    if window and window not in codes:
+        yield "window", "没有这个窗口", "no such window"
+    if item and item not in items:
+        yield "item", "没有这个事项", "no such item"

@@ -1,0 +1,252 @@
+"""Reading a text: the steps, in their order, and the thresholds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway import words
+from gateway.hall import Item, Window
+from gateway.triage import signs
+from gateway.triage.features import Eyes, Seen
+from gateway.triage.linear import Linear
+from gateway.triage.near import Near
+from gateway.triage.questions import Question
+from gateway.triage.understanding import CASE_INTENTS, FRONT_DESK, PETITIONS, Understanding
+from gateway.words import Intent, Topic
+
+NO_CASE_FROM = 0.5
+"""Likelier than this it must be that a text makes no case; else a person looks."""
+WINDOW_FROM = 0.30
+"""A window less likely than this is a guess."""
+ITEM_FROM = 0.40
+SAME_FROM = 0.92
+"""An example this like the text decides as a whole: what an official corrected once stays corrected."""
+MENU_AT_MOST = 5
+SPLIT_FROM = 0.55
+
+NAMES = {
+    Intent.CONSULT: "咨询",
+    Intent.FEEDBACK: "反映",
+    Intent.AGENCY: "代办",
+    Intent.COMPLAINT: "投诉",
+    Intent.OPTOUT: "退订",
+    Intent.RESUME: "恢复订阅",
+    Intent.HELP: "帮助",
+    Intent.STATUS: "查进度",
+    Intent.RATING: "评价",
+    Intent.GUIDE: "办事指南",
+    Intent.SUBSIDY: "查补贴",
+    Intent.WEATHER: "天气",
+    Intent.JOBS: "招工",
+    Intent.SIGNUP: "报名",
+    Intent.THANKS: "客气话",
+    Intent.SPAM: "广告诈骗",
+    Intent.UNCLEAR: "说不清",
+    Intent.ERROR: "没读成",
+}
+_PUT_BEFORE_A_PERSON = f"{Intent.UNCLEAR}@"
+_GUIDE = re.compile(r"^(?:办事)?指南|(?:办事)?指南$")
+_PARTS = re.compile(r"[\s,，。;；!！?？、]+|还有|顺便|另外|再就是|再一个|一个是")
+_SEVERAL = re.compile(r"还有|顺便|另外|再就是|再一个|几[件样个]事|[两三四]件事|一搭里|一次[给说办]|[一二三123][是、.．)]|也要|\n")
+
+
+class Triage:
+    """Reads texts; trained once from the hall's windows and its examples, in about a second."""
+
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        questions: Iterable[Question] = (),
+        topics: Collection[Topic] = (),
+        optout_words: Iterable[str] = (),
+    ) -> None:
+        self._names = {window.code: window.name for window in windows}
+        self._items = {item.code: (window.code, item) for window in windows for item in window.items}
+        self._seats = {found[0]: w.code for w in windows if (found := re.search(r"\d", w.seat))}
+        self._topics = topics
+        self._optout_words = tuple(optout_words)
+        self._eyes = Eyes(windows)
+        self._learn([*_of_the_hall(windows), *questions])
+
+    def _learn(self, questions: Sequence[Question]) -> None:
+        seen = [(one, self._eyes.see(one.text)) for one in questions]
+        self._near = Near([(look.whole, look.matter, one) for one, look in seen])
+        self._intents = Linear([look.all for _, look in seen], [_label(one) for one, _ in seen])
+        placed = [(one, look) for one, look in seen if _home(one, self._items) and one.intent is not Intent.UNCLEAR]
+        self._windows = Linear([look.matter for _, look in placed], [_home(one, self._items) for one, _ in placed])
+        itemised = [(one, look) for one, look in seen if one.item]
+        self._item_of = Linear([look.matter for _, look in itemised], [one.item for one, _ in itemised])
+
+    # -- the steps ---------------------------------------------------------------------------------------------
+
+    def read(self, text: str) -> Understanding:
+        """What `text` is about."""
+        if word := words.read(text, self._topics, self._optout_words):
+            return Understanding(word.intent, why=f"整条就是「{NAMES[word.intent]}」的说法")
+        if idle := words.opens_nothing(text, from_service=signs.advertises(text)):
+            return Understanding(idle, why=f"整条是{NAMES[idle]}")
+        look = self._eyes.see(text)
+        if not look.whole:
+            return Understanding(Intent.UNCLEAR, why="没有文字可读")
+        return self._finished(text, look, self._decided(look))
+
+    def _decided(self, look: Seen) -> Understanding:
+        """Intent and window, without what is added to every case."""
+        like = self._near.best(look.whole, look.matter)
+        if like and like.likeness >= SAME_FROM:
+            return self._as_example(look, like.question)
+        shares = self._intents.shares(look.all)
+        intent, share = _likeliest(shares)
+        reason = _Reason(look, intent, share, like.question.text if like else "")
+        if _GUIDE.search(look.whole):
+            return self._guide(look, reason)
+        if intent is Intent.OPTOUT:
+            return Understanding(Intent.UNCLEAR, FRONT_DESK, why="像是不要短信，但拿不准，请人看一下")
+        if intent is Intent.GUIDE:
+            return self._guide(look, reason)
+        if intent in CASE_INTENTS or intent is Intent.UNCLEAR:
+            nobody = intent is Intent.UNCLEAR and shares.get(_PUT_BEFORE_A_PERSON, 0) < shares.get(Intent.UNCLEAR, 0)
+            return Understanding(Intent.UNCLEAR, why=reason.told()) if nobody else self._case(look, reason)
+        return Understanding(intent, why=reason.told())
+
+    def _as_example(self, look: Seen, like: Question) -> Understanding:
+        why = f"与例句「{like.text}」几乎一样"
+        if like.intent is Intent.GUIDE:
+            return Understanding(Intent.GUIDE, item=like.item or None, items=(like.item,) if like.item else (), why=why)
+        if like.intent is Intent.OPTOUT:
+            return Understanding(Intent.UNCLEAR, FRONT_DESK, why=f"{why}，但没有说清要退订")
+        about = None
+        if like.intent is Intent.COMPLAINT and like.window == PETITIONS and signs.against_officials(look.whole):
+            about = signs.complained_about(look.whole, self._seats)
+        return Understanding(like.intent, like.window or None, like.item or None, why=why, about=about)
+
+    def _guide(self, look: Seen, reason: _Reason) -> Understanding:
+        items = self._candidates(look)
+        item = items[0] if len(items) == 1 else None
+        return Understanding(Intent.GUIDE, item=item, items=items, why=reason.told())
+
+    def _candidates(self, look: Seen) -> tuple[str, ...]:
+        """Items whose words are in the text, else the likeliest one if it is clear; the likeliest first."""
+        shares = self._item_of.shares(look.matter)
+        named = {item for word in look.found for item in self._eyes.vocabulary[word][1]}
+        likely = [item for item, share in shares.items() if share >= ITEM_FROM]
+        if likely and (not named or likely[0] in named):
+            return (likely[0],)
+        return tuple(item for item in shares if item in named)[:MENU_AT_MOST]
+
+    def _case(self, look: Seen, reason: _Reason) -> Understanding:
+        window, share = next(iter(self._windows.shares(look.matter).items()))
+        if reason.intent is Intent.COMPLAINT and (window == PETITIONS or signs.against_officials(look.whole)):
+            return self._complaint(look, reason)
+        if reason.intent is Intent.UNCLEAR or share < WINDOW_FROM:
+            sure = f"最像{self._names[window]}（{share:.0%}），不够确定，先到前台"
+            return Understanding(reason.intent, FRONT_DESK, why=reason.told(sure))
+        return Understanding(
+            reason.intent, window, self._item(look, window), why=reason.told(f"{self._names[window]}（{share:.0%}）")
+        )
+
+    def _complaint(self, look: Seen, reason: _Reason) -> Understanding:
+        about = signs.complained_about(look.whole, self._seats) if signs.against_officials(look.whole) else None
+        against = f"投诉的是{self._names[about]}，不转给它" if about else "归信访"
+        return Understanding(
+            Intent.COMPLAINT, PETITIONS, self._item(look, PETITIONS), why=reason.told(against), about=about
+        )
+
+    def _item(self, look: Seen, window: str) -> str | None:
+        for item, share in self._item_of.shares(look.matter).items():
+            if self._items[item][0] == window:
+                return item if share >= ITEM_FROM else None
+        return None
+
+    # -- what is added to every answer ------------------------------------------------------------------------
+
+    def _finished(self, text: str, look: Seen, found: Understanding) -> Understanding:
+        danger = signs.danger(look.whole)
+        if danger and found.intent is not Intent.SPAM and (found.window is None or found.intent is Intent.UNCLEAR):
+            found = Understanding(Intent.FEEDBACK, "anjian" if "anjian" in self._names else FRONT_DESK, why=found.why)
+        if found.window is None:
+            return found
+        found = self._parted(text, found)
+        return replace(
+            found,
+            danger=danger,
+            urgent=bool(danger) or signs.urgent(look.whole),
+            confidential=signs.confidential(look.whole) or found.about is not None,
+            why=f"{found.why}；险情：{danger}" if danger else found.why,
+        )
+
+    def _parted(self, text: str, found: Understanding) -> Understanding:
+        """With the windows of its matters, where there are several; three or more have no leader but the front desk."""
+        if found.intent is Intent.COMPLAINT or not _SEVERAL.search(text):
+            return found
+        matters = tuple(dict.fromkeys(filter(None, map(self._clear_window, _PARTS.split(text)))))
+        if len(matters) < 2:
+            return found
+        window = FRONT_DESK if len(matters) > 2 else found.window
+        told = "、".join(self._names[matter] for matter in matters)
+        return replace(found, window=window, matters=matters, why=f"{found.why}；说了几件事：{told}")
+
+    def _clear_window(self, part: str) -> str | None:
+        look = self._eyes.see(part)
+        desks = {desk for word in look.found for desk in self._eyes.vocabulary[word][0]}
+        if not desks:
+            return None
+        window, share = next(iter(self._windows.shares(look.matter).items()))
+        return window if share >= SPLIT_FROM and window in desks else None
+
+
+class _Reason(NamedTuple):
+    """Why a text was read so."""
+
+    look: Seen
+    intent: Intent
+    share: float
+    like: str
+
+    def told(self, place: str = "") -> str:
+        said = "、".join(f"「{word}」" for word in self.look.found[:4])
+        parts = [
+            f"说到{said}" if said else "没有说到窗口的词",
+            f"按{'、'.join(self.look.changes)}理解" if self.look.changes else "",
+            f"像例句「{self.like}」" if self.like else "",
+            f"{NAMES[self.intent]}（{self.share:.0%}）",
+            place,
+        ]
+        return "；".join(filter(None, parts))
+
+
+def _likeliest(shares: Mapping[str, float]) -> tuple[Intent, float]:
+    """The likeliest intent; whether a case is made is asked first, and only then of what kind."""
+    first, share = next(iter(shares.items()))
+    intent = _intent(first)
+    if intent in CASE_INTENTS or share >= NO_CASE_FROM:
+        return intent, share
+    cases = {label: one for label, one in shares.items() if _intent(label) in CASE_INTENTS}
+    if sum(cases.values()) > sum(shares.values()) - sum(cases.values()):
+        best = max(cases, key=lambda label: cases[label])
+        return _intent(best), cases[best]
+    return intent, share
+
+
+def _intent(label: str) -> Intent:
+    return Intent(label.removesuffix("@"))
+
+
+def _label(one: Question) -> str:
+    """The intent; what cannot be told but is put before a person is a class of its own."""
+    return _PUT_BEFORE_A_PERSON if one.intent is Intent.UNCLEAR and one.window else str(one.intent)
+
+
+def _home(one: Question, items: Mapping[str, tuple[str, Item]]) -> str:
+    return one.window or (items[one.item][0] if one.item in items else "")
+
+
+def _of_the_hall(windows: Sequence[Window]) -> Iterable[Question]:
+    """What the windows file itself teaches: the name of an item alone asks for its guide."""
+    for window in windows:
+        for item in window.items:
+            for name in (item.name, *item.aliases):
+                yield Question(name, "", Intent.GUIDE, item.code)

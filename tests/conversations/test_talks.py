@@ -1,0 +1,68 @@
+"""The conversations of this directory, each played from beginning to end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.store import Store
+from gateway.worktime import ManualClock
+from tests.conversations.play import Player, Wrong
+from tests.conversations.talk import Talk, all_talks, matches, read
+from tests.desk import site
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=site()[0].site.zone)
+TALKS = list(all_talks())
+
+
+def player(store: Store) -> Player:
+    return Player(store, ManualClock(START), START)
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: f"{talk.file}-{talk.title}")
+async def test_talk(talk: Talk, sqlite_store: Store) -> None:
+    await player(sqlite_store).play(talk)
+
+
+def test_there_are_enough_exchanges() -> None:
+    assert sum(talk.exchanges for talk in TALKS) >= 150
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("大厅答：好的", "大厅答的是"),
+        ("（{甲}在首问前台）", "不是这样"),
+        ("（2件）", "不是这样"),
+        ("大厅不答", "大厅还说了"),
+        ("（退订：全部）", "不是这样"),
+        ("〔李娟 跳舞 {甲}〕", "不会"),
+    ],
+)
+async def test_a_talk_that_goes_otherwise_fails(line: str, why: str, sqlite_store: Store, tmp_path: Path) -> None:
+    bound = "大厅答：收到，编号{甲}，…\n" if "甲" in line or line == "（2件）" or "退订" in line else ""
+    talk = written(f"# 一件\n高秀英：我妈76了 养老认证刷不上脸\n{bound}{line}\n", tmp_path)
+    with pytest.raises(Wrong, match=why):
+        await player(sqlite_store).play(talk)
+
+
+def written(text: str, directory: Path) -> Talk:
+    path = directory / "talk.txt"
+    path.write_text(text, encoding="utf-8")
+    return read(path)[0]
+
+
+def test_a_line_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"talk\.txt:2: 这一行看不懂"):
+        written("# 一件\n这是什么\n", tmp_path)
+
+
+def test_a_name_stands_for_one_case_number() -> None:
+    names: dict[str, str] = {}
+    assert matches("编号{甲}，…", "编号26030200017，交民政社保办", names)
+    assert names == {"甲": "26030200017"}
+    assert not matches("编号{甲}，…", "编号26030200025，交民政社保办", names)
+    assert not matches("编号{乙}。", "编号26030200025", names)
+    assert names == {"甲": "26030200017"}
