@@ -123,7 +123,9 @@ def replay(marks: Sequence[Mark], promise: Promise, office: OfficeHours, now: da
     """
     ordered = _in_order(marks)
     now = max(utc(now), ordered[-1].at)
-    rounds = [_Round(part, promise, office, now) for part in _parts(ordered)]
+    parts = list(_parts(ordered))
+    ends = [*(part[0].at for part in parts[1:]), now]
+    rounds = [_Round(part, promise, office, end) for part, end in zip(parts, ends, strict=True)]
     last = rounds[-1]
     signed, first = last.clock(promise.signed, _SIGNS), last.clock(promise.first, _ANSWERS)
     finish = last.finish()
@@ -240,7 +242,8 @@ class _Round:
             over = until is not None or stop == ends_at
             used = self.office.between(since, stop)
             left -= used
-            yield _Pause(since, stop if over else None, ends_at, papers, used, stop - since)
+            elapsed = max(stop - max(since, self.starts_at), NO_TIME)
+            yield _Pause(since, stop if over else None, ends_at, papers, used, elapsed)
 
     def _awaited(self) -> Iterator[tuple[datetime, datetime | None, tuple[str, ...]]]:
         """From when until when papers were awaited, and which; no end while they are."""
@@ -342,7 +345,8 @@ def _changes(case: _Round, words: _Words) -> Iterator[Line]:
             paused.append(change)
         before, due_at = due_at, case.due(case.promise.finish, extended, paused)
         (zh, en), to = (_extension(change), ("", "")) if isinstance(change, Mark) else _pause(change, case, words)
-        until, skipped = words.at(due_at, end=True), words.skipped(before, due_at)
+        counts_all = case.promise.finish.unit == "days" and isinstance(change, _Pause)
+        until, skipped = words.at(due_at, end=True), ("", "") if counts_all else words.skipped(before, due_at)
         if due_at == before:
             yield f"{zh}，期限不变", f"{en}, due as before"
         else:

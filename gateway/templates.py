@@ -47,6 +47,7 @@ PROMOTION_ENDING = "拒收请回复R"
 
 SERVICE: Mapping[str, tuple[str, ...]] = {
     "acknowledgement": ("编号", "窗口", "期限", "起算", "电话"),
+    "danger": ("编号", "窗口", "期限", "起算", "电话"),
     "case-answer": ("编号", "窗口", "答复", "电话"),
     "case-closed": ("编号", "窗口", "答复", "电话"),
     "case-done": ("编号", "窗口", "电话"),

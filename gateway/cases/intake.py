@@ -134,12 +134,10 @@ class Intake:
 
     # -- answers to the person ---------------------------------------------------------------------------------
 
-    def acknowledge(self, db: Connection, row: Any, text: Waiting) -> int | None:
+    def acknowledge(self, db: Connection, row: Any, text: Waiting, *, danger: bool = False) -> int | None:
         """Tell the person number, window, due date and phone; None where no carrier reaches them."""
-        book = self._book
-        message_id = book.tell_if_possible(
-            db, row, "acknowledgement", 期限=book.day(row.due_at), 起算=book.begins(text.at)
-        )
+        book, name = self._book, "danger" if danger else "acknowledgement"
+        message_id = book.tell_if_possible(db, row, name, 期限=book.day(row.due_at), 起算=book.begins(text.at))
         if message_id is not None:
             now = book.clock.now()
             book.note(db, row, Happened.ACKNOWLEDGED, SYSTEM, now, message_id=message_id, inbound_id=text.id)

@@ -252,7 +252,8 @@ class Deciding:
     def _acknowledge(self, db: Connection, reading: Reading, row: Any) -> int | None:
         if not self._guards.may_speak_first(db, reading, lambda answer: answer.case_id == row.id):
             return None
-        return self._cases.intake.acknowledge(db, row, reading.texts[0])
+        danger = reading.understood.danger is not None
+        return self._cases.intake.acknowledge(db, row, reading.texts[0], danger=danger)
 
     # -- when all else fails ---------------------------------------------------------------------------------------
 

@@ -15,12 +15,13 @@ Policy
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from gateway.cases import promises
+from gateway.clocks import Clock as Finish
 from gateway.clocks import Clocks, Mark, Promise, replay
 from gateway.model import Happened
 from gateway.officials import SYSTEM
@@ -33,6 +34,7 @@ BAD, BEST = 2, 5
 FINISHED = ("text", "phone", "counter", "spot")
 _SIGNS = (Happened.SIGNED, Happened.REPLIED, Happened.CALLED, Happened.ASKED_PAPERS)
 _MOVES = (Happened.HANDED_OVER, Happened.HANDED_BACK)
+_MOMENT = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +91,19 @@ class _Had(NamedTuple):
 
 
 class _Clock(NamedTuple):
-    """One clock of one round as it stood at some moment."""
+    """One clock of one round; a finish that ran out is told as it was then, whatever extended it later."""
 
     due_at: datetime
     met_at: datetime | None
     late: bool
-    paused: bool
 
 
 class _Story:
     """A case up to a moment."""
 
-    def __init__(
-        self, row: Any, events: Sequence[Any], office: OfficeHours, since: datetime, until: datetime
-    ) -> None:
+    def __init__(self, row: Any, events: Sequence[Any], office: OfficeHours, since: datetime, until: datetime) -> None:
         self.row, self.events, self.office, self.since, self.until = row, events, office, since, until
         self.had = list(_holders(row, events))
-        promised = any("promise" in event.data for event in events)
-        self.clocks: Iterator[_Round] = self._replayed() if promised else iter([_Written(row, until)])
 
     def fact(self, what: str, tail: str, at: datetime, window: str, officer: str, why: str) -> Fact:
         who = "" if officer == SYSTEM.login else officer
@@ -190,7 +187,11 @@ class _Story:
 
     # -- what clocks say ---------------------------------------------------------------------------------------
 
-    def _replayed(self) -> Iterator[_Round]:
+    def rounds(self) -> Iterator[_Round]:
+        """The clocks of each round, the first one first."""
+        if not any("promise" in event.data for event in self.events):
+            yield _Written(self.row, self.until)
+            return
         promise, marks = promises.of_events(self.events)
         start = 1
         ends = [n for n, mark in enumerate(marks) if mark.what is Happened.REOPENED]
@@ -201,11 +202,11 @@ class _Story:
 
     def late(self) -> Iterator[Fact]:
         """Facts of the clocks: each once for each round in which it ran out."""
-        for number, clocks in enumerate(self.clocks, 1):
+        for number, clocks in enumerate(self.rounds(), 1):
             for what, clock, why in (
                 ("late-signed", clocks.signed, "签收超时"),
                 ("late-first", clocks.first, "首次答复超时"),
-                ("late", clocks.overrun, "到期没有办结"),
+                ("late", clocks.finish, "到期没有办结"),
             ):
                 if clock is not None and clock.late:
                     yield self._late(what, number, clock, why)
@@ -218,7 +219,7 @@ class _Story:
 
     def _days(self, number: int, clocks: _Round) -> Iterator[Fact]:
         """The working days of the span at whose opening the case was late."""
-        clock, count = clocks.overrun, 0
+        clock, count = clocks.finish, 0
         if clock is None or not clock.late:
             return
         day = self.office.day(clock.due_at - _MOMENT) + ONE_DAY
@@ -238,9 +239,6 @@ class _Story:
 
     def _day(self, day: date) -> str:
         return f"{day.month}月{day.day}日"
-
-
-_MOMENT = ONE_DAY / 86_400_000
 
 
 def _holders(row: Any, events: Sequence[Any]) -> Iterator[_Had]:
@@ -266,67 +264,55 @@ def _holders(row: Any, events: Sequence[Any]) -> Iterator[_Had]:
 # -- clocks of one round ---------------------------------------------------------------------------------------------
 
 
-class _Round:
-    """The clocks of a case from a text, or from its being opened again, until `until`."""
-
-    until: datetime
-    signed: _Clock | None
-    first: _Clock | None
-    overrun: _Clock | None
-    """The finish as it was when it ran out; an extension that came later does not undo that."""
-
-    def late_at(self, at: datetime) -> bool:
-        """Whether the case was past due, not finished and not waiting then."""
-        raise NotImplementedError
-
-
-class _Replayed(_Round):
-    """By the events; `marks` ends with this round, whose own begin at `start`."""
+class _Replayed:
+    """The clocks of a round by the events; `marks` ends with the round, whose own begin at `start`."""
 
     def __init__(
         self, marks: Sequence[Mark], start: int, promise: Promise, office: OfficeHours, until: datetime
     ) -> None:
         self._marks, self._promise, self._office, self.until = marks, promise, office, until
+        self._unpaused: dict[int, Finish] = {}
         found = self._at(len(marks), until)
-        self.signed, self.first = (_clock(one, None) for one in (found.signed, found.first))
-        own = range(start, len(marks))
-        before = [self._at(n, marks[n].at) for n in own if marks[n].what is Happened.EXTENDED]
-        finishes = [_clock(one.finish, one.finish.paused_since) for one in (*before, found)]
-        self.overrun = next((one for one in finishes if one.late), finishes[-1])
-        if self.overrun.late:  # when it was met is known at the end alone
-            self.overrun = replace_met(self.overrun, finishes[-1].met_at)
+        self.signed, self.first = (_clock(one, until) for one in (found.signed, found.first))
+        extended = [n for n in range(start, len(marks)) if marks[n].what is Happened.EXTENDED]
+        stood = [_clock(self._at(n, marks[n].at).finish, marks[n].at) for n in extended]
+        last = _clock(found.finish, until)
+        self.finish = next((one for one in stood if one.late), last)._replace(met_at=last.met_at)
 
     def _at(self, n: int, now: datetime) -> Clocks:
         return replay(self._marks[:n], self._promise, self._office, now)
 
     def late_at(self, at: datetime) -> bool:
-        finish = self._at(sum(mark.at <= at for mark in self._marks) or 1, at).finish
+        """Whether the case was past due, not finished and not waiting then."""
+        n = max(sum(mark.at <= at for mark in self._marks), 1)
+        finish = self._unpaused.get(n) or self._at(n, at).finish
+        if finish.paused_since is None:  # so it stays until the next mark
+            self._unpaused[n] = finish
         return finish.due_at < at and finish.met_at is None and finish.paused_since is None
 
 
-def replace_met(clock: _Clock, met_at: datetime | None) -> _Clock:
-    return clock._replace(met_at=met_at)
-
-
-def _clock(one: Any, paused_since: datetime | None) -> _Clock:
-    return _Clock(one.due_at, one.met_at, bool(one.late), paused_since is not None)
-
-
-class _Written(_Round):
-    """By the case's row alone."""
+class _Written:
+    """The clocks of a case by its row alone."""
 
     def __init__(self, row: Any, until: datetime) -> None:
         self._row, self.until = row, until
         self.signed = self._clock(row.signed_due_at, row.signed_at)
         self.first = self._clock(row.first_due_at, row.first_answer_at)
-        self.overrun = self._clock(row.due_at, row.closed_at)
+        self.finish = self._clock(row.due_at, row.closed_at)
 
     def _clock(self, due_at: datetime | None, met_at: datetime | None) -> _Clock | None:
         if due_at is None:
             return None
         met_at = met_at if met_at is not None and met_at < self.until else None
-        return _Clock(due_at, met_at, due_at < (met_at or self.until), False)
+        return _Clock(due_at, met_at, due_at < (met_at or self.until))
 
     def late_at(self, at: datetime) -> bool:
         closed, waits = self._row.closed_at, self._row.waiting_since
         return self._row.due_at < at and not (closed and closed <= at) and not (waits and waits <= at)
+
+
+_Round = _Replayed | _Written
+
+
+def _clock(one: Finish, until: datetime) -> _Clock:
+    return _Clock(one.due_at, one.met_at, one.due_at < (one.met_at or until))

@@ -1,8 +1,8 @@
 """What is weighed in a text: its characters in ones, twos and threes, the hall's words, and the way it is said.
 
 A text is seen twice: as it stands, and with every word of the hall made 「事」 and every relative made 「人」, so that
-"帮我爸开个证明" teaches what "替我奶办老年证" means. Beside them stand the manners of speaking (`manners`), and for each of
-the hall's windows and items whether its words are there.
+"帮我爸开个证明" teaches what "替我奶办老年证" means. Beside them stand the manners of speaking (`manners`), and for each
+of the hall's windows and items whether its words are there.
 """
 
 from __future__ import annotations
@@ -20,17 +20,27 @@ WHOLE_WORDS_AT_MOST = 4
 LONGEST_TOLD_APART = 100
 _NUMBER = re.compile(r"\d{10,12}")
 _DIGITS = re.compile(r"\d+")
-_RELATIVE = (
-    r"(?:我们?家?|俺|咱)?的?(?:爸妈|大妈|父母|老丈人|丈母娘|公公|婆婆|公婆|爷爷|奶奶|姥姥|姥爷|外婆|外爷|岳父|岳母|老婆|老公|婆姨|"
-    r"媳妇|儿媳|女婿|女儿|儿子|女子|闺女|孙子|孙女|嫂子|妹夫|姐夫|侄子|侄儿|外甥|兄弟|弟弟|妹妹|哥哥|姐姐|老汉|老人|老伴|娃娃|孩子|"
-    r"二爸|二叔|三叔|三爷|二爷|舅舅|舅|姑姑|姑|姨|叔|老人家|母亲|父亲)|(?:我们?家?|俺|咱)的?(?:大|爸|妈|爷|奶|哥|姐|弟|妹|儿|娃|婆)|"
-    r"(?<=[帮替给让叫为和])(?:爸|妈|爷|奶|哥|姐|弟|妹|儿|娃)"
+_MINE = "(?:我们?家?|俺|咱)的?"
+_KIN = """
+老丈人 丈母娘 老人家 爸妈 大妈 父母 公公 婆婆 公婆 爷爷 奶奶 姥姥 姥爷 外婆 外爷 岳父 岳母 老婆 老公 婆姨 媳妇 儿媳
+女婿 女儿 儿子 女子 闺女 孙子 孙女 嫂子 妹夫 姐夫 侄子 侄儿 外甥 兄弟 弟弟 妹妹 哥哥 姐姐 老汉 老人 老伴 娃娃 孩子
+二爸 二叔 三叔 三爷 二爷 舅舅 姑姑 母亲 父亲 舅 姑 姨 叔
+"""
+_RELATIVE = re.compile(
+    "|".join(
+        (
+            f"(?:{_MINE})?(?:{'|'.join(_KIN.split())})",
+            f"{_MINE}[大爸妈爷奶哥姐弟妹儿娃婆]",  # so short only as somebody's own
+            "(?<=[帮替给让叫为和])[爸妈爷奶哥姐弟妹儿娃]",
+        )
+    )
 )
 
 
 class Seen(NamedTuple):
-    """A text as it is weighed: mended, what was mended, the hall's words in it; what tells the matter, and what tells
-    the matter and the manner."""
+    """A text as it is weighed: mended, and what was mended in it; the hall's words that are in it; what tells the
+    matter; what tells the matter and the manner.
+    """
 
     whole: str
     changes: tuple[str, ...]
@@ -50,7 +60,6 @@ class Eyes:
         self._mender = Mender(self.vocabulary)
         longest_first = sorted(self.vocabulary, key=len, reverse=True)
         self._words = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        self._relative = re.compile(_RELATIVE)
 
     def see(self, text: str) -> Seen:
         """What is to be weighed in `text`."""
@@ -61,7 +70,7 @@ class Eyes:
         return Seen(whole, changes, found, matter, tuple(dict.fromkeys([*matter, *self._manner(plain)])))
 
     def _manner(self, plain: str) -> Iterator[str]:
-        shape = self._relative.sub("人", self._words.sub("事", plain))
+        shape = _RELATIVE.sub("人", self._words.sub("事", plain))
         yield from _grams(f"^{shape}$", (2, 3, 4), "~")
         spoken = manners(plain)
         yield from (f"法:{name}" for name in spoken)

@@ -3,8 +3,8 @@
 Policy
 - Only the hall's own words and the words of everyday asking are mended to; nothing else in a text changes.
 - A homophone keeps one character of the word ("底保" for "低保", "高令补贴"), sounds like it without tones, and with
-  the slips of northern and southern tongues (zh/z, n/l, -n/-ng); words that are right themselves ("找人" beside "招人")
-  stay as they are.
+  the slips of northern and southern tongues (zh/z, n/l, -n/-ng); what is a word itself ("找人" beside "招人"), by the
+  dictionary of pypinyin or by our list, stays as it is.
 - A word in letters counts from five letters on, "tianqi" and "dibao" as well as "di bao".
 """
 
@@ -16,20 +16,21 @@ from collections.abc import Iterable
 from functools import cache
 
 from pypinyin.constants import PINYIN_DICT
+from pypinyin.phrases_dict import phrases_dict
 
-EVERYDAY = (
-    "补贴 粮食 面积 天气 下雨 明天 今天 预报 报名 招工 找活 工作 进度 查询 材料 手续 证明 申请 怎么 多少 可以 老人 孩子 "
-    "退订 恢复 帮助 菜单 满意 不满意 谢谢 你好 指南 流程 生育登记 到账 发放 结婚 户口本 打工 务工 回不来 医院 住院 "
-    "老家 电话 号码 几点 过期 报销 交钱 高龄 残疾 低保 危房 窗口 态度 干部 反映 举报"
-).split()
-RIGHT = frozenset(
-    "找人 人证 有待 打家 省份 公证 报明 包销 调节 条件 贷过 带款 公家 同意 统一 生于 剩余 登机 等级 正面 整面 以为 因为 "
-    "满一 公司 工资 公资 大家 危害 应该 其他 成长 家正 明白 名册 老师 老是 人为 认为 时间 事件 报警 报纸 公园 工人 公告 报告 "
-    "地方 地板 退货 摊位 代领 带领 经度 话费 花费 干净 赶紧 村子 存着 坐车 作证 座谈 短信 商户 财政所 派出所 还领 退一 "
-    "不交 补交 误工 要塌 回复 绿灯 红绿灯 上放 炮震 一院 二院 三院 三户 上查 卖农机 带上 待上 窑上 要上 说法 发放 乱放 "
-    "领取 冷气 老任 合同 河滩 何时 生日 声音 同志 通知 统计 户主 互助 护着 工程 公正 公章".split()
-)
-"""Words that sound like one of the hall's and are meant as they stand."""
+_EVERYDAY = """
+补贴 粮食 面积 天气 下雨 明天 今天 预报 报名 招工 找活 工作 进度 查询 材料 手续 证明 申请 怎么 多少 可以 老人 孩子
+退订 恢复 帮助 菜单 满意 不满意 谢谢 你好 指南 流程 生育登记 到账 发放 结婚 户口本 打工 务工 回不来 医院 住院 老家
+电话 号码 几点 过期 报销 交钱 高龄 残疾 低保 危房 窗口 态度 干部 反映 举报
+"""
+_RIGHT = """
+一院 三户 三院 上放 上查 不交 乱放 事件 二院 人证 代领 作证 公司 公告 公园 公章 公证 公资 冷气 剩余 包销 卖农机 危害
+名册 商户 回复 声音 存着 家正 工人 工程 工资 带上 带款 带领 座谈 待上 户主 打家 找人 护着 报告 报明 报纸 报警 摊位
+整面 明白 村子 河滩 派出所 满一 炮震 生日 登机 短信 窑上 等级 统一 统计 绿灯 老任 老师 老是 花费 要上 要塌 话费 误工
+财政所 贷过 赶紧 还领 退一 退货 领取 往返
+"""
+"""Words that sound like one of the hall's, are meant as they stand and are in no dictionary."""
+LONGEST_PHRASE = 4
 SHORTEST_IN_LETTERS = 5
 _MARKS = re.compile(r"[\u0300-\u036f]")
 _SLIPS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ng", "n"))
@@ -54,12 +55,18 @@ def heard(char: str) -> str:
     return "l" + blurred[1:] if blurred.startswith("n") and len(blurred) > 1 else blurred
 
 
+@cache
+def _in_dictionaries() -> frozenset[str]:
+    phrases = (phrase for phrase in phrases_dict if 1 < len(phrase) <= LONGEST_PHRASE)
+    return frozenset((*_RIGHT.split(), *phrases))
+
+
 class Mender:
     """Mends a normalised text towards `words`, which are normalised too."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        known = {word for word in (*words, *EVERYDAY) if len(word) > 1 and not word.isascii()}
-        self._known = known | RIGHT
+        known = {word for word in (*words, *_EVERYDAY.split()) if len(word) > 1 and not word.isascii()}
+        self._known = known | _in_dictionaries()
         self._longest = max(map(len, known))
         self._by_sound: dict[tuple[str, ...], list[str]] = {}
         for word in sorted(known):
@@ -100,9 +107,16 @@ class Mender:
                 return size, written
             for word in self._by_sound.get(sounds[at : at + size], ()):
                 same = sum(one == other for one, other in zip(written, word, strict=True))
-                if same * 2 >= size and not self._splits(whole, at, size):
+                if same * 2 >= size and not self._splits(whole, at, size) and not self._means_itself(written):
                     return size, word
         return 1, whole[at]
+
+    def _means_itself(self, written: str) -> bool:
+        """Whether it is two known words: 「不交养老」 is no slip of 「补缴养老」."""
+        return any(
+            written[:at] in self._known and (written[at:] in self._known or written[at:] == "了")
+            for at in range(2, len(written))
+        )
 
     def _splits(self, whole: str, at: int, size: int) -> bool:
         """Whether a known word reaches over an edge of this place, which then is no word of its own."""

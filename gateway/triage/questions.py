@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,29 @@ class Question:
     item: str = ""
 
 
-def load(directory: Path, windows: Collection[Window]) -> tuple[Question, ...]:
-    """The questions of both files in the site's directory; Invalid where one is not as it should be."""
+def load(directory: Path, windows: Collection[Window], name: str = QUESTIONS) -> tuple[Question, ...]:
+    """The questions of the file `name` in the site's directory, and of learned.csv beside it.
+
+    Invalid where one is not as it should be; a file that is not there holds none.
+    """
+    path = directory / name
     found: list[Question] = []
-    for name in (QUESTIONS, LEARNED):
-        if (path := directory / name).exists():
-            found += parse(name, read_text(path, name), windows)
+    for one in (path, path.with_name(LEARNED)):
+        if one.exists():
+            found += parse(one.name, read_text(one, one.name), windows)
     return tuple(found)
+
+
+def learn(directory: Path, rows: Sequence[Question], name: str = QUESTIONS) -> Path:
+    """Append to learned.csv beside the site's questions; the file that was written."""
+    path = (directory / name).with_name(LEARNED)
+    fresh = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if fresh:
+            writer.writerow(COLUMNS)
+        writer.writerows((row.text, row.window, row.intent.value, row.item) for row in rows)
+    return path
 
 
 def parse(name: str, text: str, windows: Collection[Window]) -> list[Question]:
@@ -56,7 +72,9 @@ def parse(name: str, text: str, windows: Collection[Window]) -> list[Question]:
         for key, zh, en in _wrong(row, windows):
             problems.append(Problem(name, key, reader.line_num, zh, en))
         if not problems:
-            questions.append(Question(row["text"], row["window"].strip(), Intent(row["intent"].strip()), row["item"].strip()))
+            questions.append(
+                Question(row["text"], row["window"].strip(), Intent(row["intent"].strip()), row["item"].strip())
+            )
     if problems:
         raise Invalid(problems)
     return questions

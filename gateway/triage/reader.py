@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gateway import words
+from gateway.config import Config
 from gateway.hall import Item, Window
 from gateway.triage import signs
 from gateway.triage.features import Eyes, Seen
 from gateway.triage.linear import Linear
 from gateway.triage.near import Near
-from gateway.triage.questions import Question
-from gateway.triage.understanding import CASE_INTENTS, FRONT_DESK, PETITIONS, Understanding
+from gateway.triage.questions import Question, load
+from gateway.triage.reasons import NAMES, Reason
+from gateway.triage.understanding import CASE_INTENTS, FRONT_DESK, PETITIONS, SAFETY, Understanding
 from gateway.words import Intent, Topic
 
 NO_CASE_FROM = 0.5
@@ -27,30 +29,21 @@ SAME_FROM = 0.92
 MENU_AT_MOST = 5
 SPLIT_FROM = 0.55
 
-NAMES = {
-    Intent.CONSULT: "咨询",
-    Intent.FEEDBACK: "反映",
-    Intent.AGENCY: "代办",
-    Intent.COMPLAINT: "投诉",
-    Intent.OPTOUT: "退订",
-    Intent.RESUME: "恢复订阅",
-    Intent.HELP: "帮助",
-    Intent.STATUS: "查进度",
-    Intent.RATING: "评价",
-    Intent.GUIDE: "办事指南",
-    Intent.SUBSIDY: "查补贴",
-    Intent.WEATHER: "天气",
-    Intent.JOBS: "招工",
-    Intent.SIGNUP: "报名",
-    Intent.THANKS: "客气话",
-    Intent.SPAM: "广告诈骗",
-    Intent.UNCLEAR: "说不清",
-    Intent.ERROR: "没读成",
+SERVICE_WORDS: Mapping[str, Intent] = {
+    **dict.fromkeys(("指南", "办事指南"), Intent.GUIDE),
+    **dict.fromkeys(("补贴", "粮补", "直补", "粮食补贴", "查补贴", "补贴查询", "我的补贴"), Intent.SUBSIDY),
+    **dict.fromkeys(("天气", "天气预报", "查天气"), Intent.WEATHER),
+    **dict.fromkeys(("工作", "岗位", "招工", "招聘", "招工信息", "招聘信息", "找活", "找工作"), Intent.JOBS),
+    "报名": Intent.SIGNUP,
+    **dict.fromkeys(("非常满意", "满意", "基本满意", "不满意", "非常不满意"), Intent.RATING),
 }
+"""What is answered from data when it is the whole text; needs no example."""
 _PUT_BEFORE_A_PERSON = f"{Intent.UNCLEAR}@"
 _GUIDE = re.compile(r"^(?:办事)?指南|(?:办事)?指南$")
 _PARTS = re.compile(r"[\s,，。;；!！?？、]+|还有|顺便|另外|再就是|再一个|一个是")
-_SEVERAL = re.compile(r"还有|顺便|另外|再就是|再一个|几[件样个]事|[两三四]件事|一搭里|一次[给说办]|[一二三123][是、.．)]|也要|\n")
+_SEVERAL = re.compile(
+    r"还有|顺便|另外|再就是|再一个|几[件样个]事|[两三四]件事|一搭里|一次[给说办]|[一二三123][是、.．)]|也要|\n"
+)
 
 
 class Triage:
@@ -65,7 +58,7 @@ class Triage:
     ) -> None:
         self._names = {window.code: window.name for window in windows}
         self._items = {item.code: (window.code, item) for window in windows for item in window.items}
-        self._seats = {found[0]: w.code for w in windows if (found := re.search(r"\d", w.seat))}
+        self._seats = {found[0]: w.code for w in windows if (found := re.search(r"\d+", w.seat))}
         self._topics = topics
         self._optout_words = tuple(optout_words)
         self._eyes = Eyes(windows)
@@ -80,6 +73,13 @@ class Triage:
         itemised = [(one, look) for one, look in seen if one.item]
         self._item_of = Linear([look.matter for _, look in itemised], [one.item for one, _ in itemised])
 
+    @classmethod
+    def of(cls, config: Config, topics: Collection[Topic] = ()) -> Triage:
+        """The site's own; trained anew only where its windows, its examples or its words have changed."""
+        windows = config.hall.windows
+        examples = tuple(load(config.directory, windows, config.questions)) if config.questions else ()
+        return _trained(_Ground(repr(windows), examples, tuple(topics), config.inbound.optout_words, windows))
+
     # -- the steps ---------------------------------------------------------------------------------------------
 
     def read(self, text: str) -> Understanding:
@@ -91,6 +91,8 @@ class Triage:
         look = self._eyes.see(text)
         if not look.whole:
             return Understanding(Intent.UNCLEAR, why="没有文字可读")
+        if intent := SERVICE_WORDS.get(look.whole):
+            return Understanding(intent, why=f"整条就是「{look.whole}」，{NAMES[intent]}")
         return self._finished(text, look, self._decided(look))
 
     def _decided(self, look: Seen) -> Understanding:
@@ -100,7 +102,7 @@ class Triage:
             return self._as_example(look, like.question)
         shares = self._intents.shares(look.all)
         intent, share = _likeliest(shares)
-        reason = _Reason(look, intent, share, like.question.text if like else "")
+        reason = Reason(look, intent, share, like.question.text if like else "")
         if _GUIDE.search(look.whole):
             return self._guide(look, reason)
         if intent is Intent.OPTOUT:
@@ -118,12 +120,9 @@ class Triage:
             return Understanding(Intent.GUIDE, item=like.item or None, items=(like.item,) if like.item else (), why=why)
         if like.intent is Intent.OPTOUT:
             return Understanding(Intent.UNCLEAR, FRONT_DESK, why=f"{why}，但没有说清要退订")
-        about = None
-        if like.intent is Intent.COMPLAINT and like.window == PETITIONS and signs.against_officials(look.whole):
-            about = signs.complained_about(look.whole, self._seats)
-        return Understanding(like.intent, like.window or None, like.item or None, why=why, about=about)
+        return Understanding(like.intent, like.window or None, like.item or None, why=why)
 
-    def _guide(self, look: Seen, reason: _Reason) -> Understanding:
+    def _guide(self, look: Seen, reason: Reason) -> Understanding:
         items = self._candidates(look)
         item = items[0] if len(items) == 1 else None
         return Understanding(Intent.GUIDE, item=item, items=items, why=reason.told())
@@ -137,23 +136,19 @@ class Triage:
             return (likely[0],)
         return tuple(item for item in shares if item in named)[:MENU_AT_MOST]
 
-    def _case(self, look: Seen, reason: _Reason) -> Understanding:
+    def _case(self, look: Seen, reason: Reason) -> Understanding:
         window, share = next(iter(self._windows.shares(look.matter).items()))
-        if reason.intent is Intent.COMPLAINT and (window == PETITIONS or signs.against_officials(look.whole)):
-            return self._complaint(look, reason)
+        told = f"{self._names[window]}（{share:.0%}）"
+        if signs.rude_at_a_window(look.whole) or (reason.intent is Intent.COMPLAINT and self._accuses(look, window)):
+            item = self._item(look, PETITIONS)
+            return Understanding(Intent.COMPLAINT, PETITIONS, item, why=reason.told("归信访"))
         if reason.intent is Intent.UNCLEAR or share < WINDOW_FROM:
-            sure = f"最像{self._names[window]}（{share:.0%}），不够确定，先到前台"
-            return Understanding(reason.intent, FRONT_DESK, why=reason.told(sure))
-        return Understanding(
-            reason.intent, window, self._item(look, window), why=reason.told(f"{self._names[window]}（{share:.0%}）")
-        )
+            unsure = f"最像{told}，不够确定，先到前台"
+            return Understanding(reason.intent, FRONT_DESK, why=reason.told(unsure))
+        return Understanding(reason.intent, window, self._item(look, window), why=reason.told(told))
 
-    def _complaint(self, look: Seen, reason: _Reason) -> Understanding:
-        about = signs.complained_about(look.whole, self._seats) if signs.against_officials(look.whole) else None
-        against = f"投诉的是{self._names[about]}，不转给它" if about else "归信访"
-        return Understanding(
-            Intent.COMPLAINT, PETITIONS, self._item(look, PETITIONS), why=reason.told(against), about=about
-        )
+    def _accuses(self, look: Seen, window: str) -> bool:
+        return window == PETITIONS or signs.against_officials(look.whole)
 
     def _item(self, look: Seen, window: str) -> str | None:
         for item, share in self._item_of.shares(look.matter).items():
@@ -166,10 +161,11 @@ class Triage:
     def _finished(self, text: str, look: Seen, found: Understanding) -> Understanding:
         danger = signs.danger(look.whole)
         if danger and found.intent is not Intent.SPAM and (found.window is None or found.intent is Intent.UNCLEAR):
-            found = Understanding(Intent.FEEDBACK, "anjian" if "anjian" in self._names else FRONT_DESK, why=found.why)
+            desk = SAFETY if SAFETY in self._names else FRONT_DESK
+            found = Understanding(Intent.FEEDBACK, desk, why=found.why)
         if found.window is None:
             return found
-        found = self._parted(text, found)
+        found = self._kept_from_the_accused(look, self._parted(text, found))
         return replace(
             found,
             danger=danger,
@@ -177,6 +173,17 @@ class Triage:
             confidential=signs.confidential(look.whole) or found.about is not None,
             why=f"{found.why}；险情：{danger}" if danger else found.why,
         )
+
+    def _kept_from_the_accused(self, look: Seen, found: Understanding) -> Understanding:
+        """A complaint about an official says about whom, and never lies with the window that it is about."""
+        if found.intent is not Intent.COMPLAINT or not signs.against_officials(look.whole):
+            return found
+        about = signs.complained_about(look.whole, self._seats)
+        if about not in self._names:
+            return replace(found, about="") if found.window == PETITIONS else found
+        elsewhere = FRONT_DESK if about == PETITIONS else PETITIONS
+        window = elsewhere if found.window == about else found.window
+        return replace(found, window=window, about=about, why=f"{found.why}；投诉的是{self._names[about]}，不转给它")
 
     def _parted(self, text: str, found: Understanding) -> Understanding:
         """With the windows of its matters, where there are several; three or more have no leader but the front desk."""
@@ -198,24 +205,20 @@ class Triage:
         return window if share >= SPLIT_FROM and window in desks else None
 
 
-class _Reason(NamedTuple):
-    """Why a text was read so."""
+@dataclass(frozen=True)
+class _Ground:
+    """What a triage is trained from, to be compared; windows, which hold mappings, are compared by what they print."""
 
-    look: Seen
-    intent: Intent
-    share: float
-    like: str
+    printed: str
+    examples: tuple[Question, ...]
+    topics: tuple[Topic, ...]
+    optout_words: tuple[str, ...]
+    windows: Sequence[Window] = field(compare=False)
 
-    def told(self, place: str = "") -> str:
-        said = "、".join(f"「{word}」" for word in self.look.found[:4])
-        parts = [
-            f"说到{said}" if said else "没有说到窗口的词",
-            f"按{'、'.join(self.look.changes)}理解" if self.look.changes else "",
-            f"像例句「{self.like}」" if self.like else "",
-            f"{NAMES[self.intent]}（{self.share:.0%}）",
-            place,
-        ]
-        return "；".join(filter(None, parts))
+
+@lru_cache(maxsize=4)
+def _trained(ground: _Ground) -> Triage:
+    return Triage(ground.windows, ground.examples, ground.topics, ground.optout_words)
 
 
 def _likeliest(shares: Mapping[str, float]) -> tuple[Intent, float]:

@@ -1,7 +1,7 @@
 """Signs that need no examples: danger, urgency, wishes not to be named, whom a complaint is about. Pure.
 
 Policy
-- A sign is found in the normalised text (no spaces, no punctuation). Each is a list of expressions, any of which will do.
+- A sign is found in the normalised text (no spaces, no punctuation). It is a list of expressions; any of them will do.
 - Danger is told from talk about danger by what stands beside it: what happened last year, an insurance, a drill, a
   subsidy for those it happened to. Somebody who does not want to live is in danger whatever stands beside it.
 - Danger is found too often rather than too seldom: a call too many costs a minute.
@@ -67,8 +67,7 @@ _NOT_URGENT = _any("补助|补贴|多少钱|危房改造|材料|指南")
 _NOT_BY_ME = "说是我|说我|是我说|我说的|我反映|我举报|晓得是我|知道是我"
 _MY_NAME = "我名字|我的名字|我名|我电话|我的?号码?|我电话号|漏出去|传出去|往外说|露出去"
 _CONFIDENTIAL = _any(
-    "(?:不要|别|甭|莫|不能|不敢|可别)(?:跟|给|对|和|让|叫|把|告诉|透露|说出?)*"
-    f".{{0,8}}(?:{_NOT_BY_ME}|{_MY_NAME})",
+    f"(?:不要|别|甭|莫|不能|不敢|可别)(?:跟|给|对|和|让|叫|把|告诉|透露|说出?)*.{{0,8}}(?:{_NOT_BY_ME}|{_MY_NAME})",
     "保密|匿名|不留名|不写名|不能写名|不敢留名",
     "怕(?:报复|人家报复|穿小鞋|得罪|打击)|打击报复",
 )
@@ -113,7 +112,7 @@ _RUDE = _any(
     "态度.{0,3}(?:差|恶劣|不好|坏|凶|冲|硬)|不耐烦|白眼|甩脸|刁难|爱[答理]不[理答]|骂[我人]|吼[我人]",
     "吃拿卡要|要好处|收红包|踢皮球|推来推去",
 )
-_SEAT = re.compile(r"([0-9一二三四五六七八九])号(?:窗口?|台|接待室|柜台|那)")
+_SEAT = re.compile(r"(\d{1,2}|[一二三四五六七八九])号(?:窗口?|台|接待室|柜台|那)")
 _DIGITS = "零一二三四五六七八九"
 _OFFICES: Mapping[str, re.Pattern[str]] = {
     "caizheng": _any("财政|惠农"),
@@ -145,7 +144,7 @@ def rude_at_a_window(whole: str) -> bool:
 def complained_about(whole: str, seats: Mapping[str, str]) -> str:
     """The window complained about, "" where it is none of the hall's; `seats`: "3" -> code, one a counter."""
     if found := _SEAT.search(whole):
-        return seats.get(str(_DIGITS.find(found[1])) if found[1] in _DIGITS else found[1], "")
+        return seats.get(found[1] if found[1].isdecimal() else str(_DIGITS.index(found[1])), "")
     if not _IN_THE_HALL.search(whole):
         return ""
     return next((code for code, sign in _OFFICES.items() if sign.search(whole)), "")

@@ -10,6 +10,8 @@ FRONT_DESK = "front-desk"
 """The first receiver's desk: what cannot be placed belongs there."""
 PETITIONS = "xinfang"
 """The desk for complaints about officials; other desks never see them."""
+SAFETY = "anjian"
+"""The desk that a text about danger goes to where nothing else in it says which."""
 
 CASE_INTENTS = frozenset({Intent.CONSULT, Intent.FEEDBACK, Intent.AGENCY, Intent.COMPLAINT})
 
