@@ -34,6 +34,7 @@ from gateway.outbox import Outbox
 from gateway.reports import Reports
 from gateway.roster import Roster
 from gateway.schedule import Schedules, recurrence
+from gateway.scores import Scores
 from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
@@ -66,6 +67,7 @@ class Gateway:
         self.alarms = Alarms(store, site, self.cases, self.duty, clock, self._queued)
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
+        self.scores = Scores(store, site, clock)
         self.answers = Answers(site, notices, self.outbox, clock)
         self.triage = understanding(site, notices)
         self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gateway.errors import Refused
 
-FILES = ("config.toml", "windows.toml", "duty.toml", "templates", "subscribers")
+FILES = ("config.toml", "windows.toml", "duty.toml", "scoring.toml", "templates", "subscribers")
 
 
 def sample() -> Path:

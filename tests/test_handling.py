@@ -178,6 +178,17 @@ async def test_a_paper_that_was_not_told_at_first_is_a_breach_and_still_asked_fo
     assert "死亡证明" in (await hall.said())[-1]
 
 
+async def test_a_pause_ends_by_itself_when_its_cap_is_reached(hall: Hall) -> None:
+    await hall.cases.ask_papers(NUMBER, ["身份证复印件"], by=CLERK)
+    await later(hall, "2026-03-23T09:00")
+    assert await hall.cases.end_pauses() == 0
+    await later(hall, "2026-03-23T09:40")
+    assert await hall.cases.end_pauses() == 1
+    found = await case(hall)
+    assert (found.state, found.waiting_since) == (CaseState.OPEN, None)
+    assert found.due_at == at("2026-03-30T17:30")
+
+
 # -- extensions --------------------------------------------------------------------------------------------------
 
 

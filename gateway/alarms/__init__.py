@@ -121,13 +121,13 @@ class Alarms:
     async def run_due(self) -> int:
         """Tell what is to be told now; the number of texts."""
         now = self._clock.now()
+        await self._cases.end_pauses()
         sent = 0
         for find in await self._store.read(self._to_do, now) if self.half_day(now) else ():
             sent += await self._store.write(self._carry_out, find, now)
         if sent:
             self._queued()
-        if remind := getattr(self._cases, "remind_due", None):
-            await remind()
+        await self._cases.remind_due()
         return sent
 
     async def planned(self, at: datetime | None = None) -> Sequence[Planned]:

@@ -49,6 +49,9 @@ __all__ = [
 
 CLERKS = (Role.CLERK, Role.DIRECTOR)
 REMINDED_AT_ONCE = 200
+PAUSED_AT_ONCE = 5000
+LOOK_EVERY = timedelta(minutes=30)
+"""How late it may be seen that a pause is over: caps are counted in days."""
 
 
 class Cases:
@@ -69,6 +72,7 @@ class Cases:
         self._handling = Handling(self.book)
         self._moving = Moving(self.book, self._handling)
         self._records = Records(self.book)
+        self._looked_at: datetime | None = None
 
     # -- looking -------------------------------------------------------------------------------------------------
 
@@ -215,6 +219,23 @@ class Cases:
         return await self._store.read(self._records.published, since, until)
 
     # -- by itself -----------------------------------------------------------------------------------------------
+
+    async def end_pauses(self) -> int:
+        """Let the clocks run again that stood still as long as they may; how many. Looks once in `LOOK_EVERY`."""
+        now = self._clock.now()
+        if self._looked_at is not None and self._looked_at <= now < self._looked_at + LOOK_EVERY:
+            return 0
+        self._looked_at = now
+        return await self._store.write(self._end_pauses)
+
+    def _end_pauses(self, db: Connection) -> int:
+        ended = 0
+        for row in rows.awaiting_papers(db, PAUSED_AT_ONCE):
+            happened = rows.events(db, row.id)
+            if happened and self.book.clocks(happened).finish.paused_since is None:
+                self.book.settle(db, row, state=CaseState.OPEN)
+                ended += 1
+        return ended
 
     async def remind_due(self) -> int:
         """Ask once more whoever did not say whether it helped, where the site turns that on; how many texts."""

@@ -89,8 +89,13 @@ def _spans(promised: Promise) -> Mapping[str, Span]:
 
 
 def of_events(events: Sequence[Any]) -> tuple[Promise, list[Mark]]:
-    """The promise and the marks that a case's events amount to; events as the store gives them, oldest first."""
-    opening = next(event for event in events if "promise" in event.data)
+    """The promise and the marks that a case's events amount to; events as the store gives them, oldest first.
+
+    ValueError where none of them opens a case.
+    """
+    opening = next((event for event in events if "promise" in event.data), None)
+    if opening is None:
+        raise ValueError("no event opens this case")
     start = min(event.at for event in events if event.kind == Happened.TEXT)
     marks = [Mark(Happened.TEXT, start, window=opening.data["window"])]
     marks += [_mark(event) for event in events if event.kind in _MARKED]

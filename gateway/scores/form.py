@@ -1,9 +1,9 @@
 """The county's own form, filled in by its named cells. The only home of openpyxl.
 
 Policy
-- A cell is filled by the name that the form gives it (公式—名称管理器): a figure's name (受理总数, 办结率) for the whole,
-  or of whom, an underscore and the figure (民政_受理, 枣湾村_满意率, 七月_办结). Windows, items and villages are known by
-  name, by code, or by the beginning of one name alone.
+- A cell is filled by the name that the form gives it: a figure's name (受理总数, 办结率) for the whole, or of whom, an
+  underscore and the figure (民政_受理, 枣湾村_满意率, 七月_办结). Windows, items and villages are known by name, by code,
+  or by the beginning of one name alone.
 - Nothing else is touched: other cells, formats, formulas stay. A named cell that holds a formula is the form's own
   reckoning and is left. What the library would drop on saving (pictures, charts, macros) is told.
 - Texts are written as texts, whatever they begin with. A rate goes in as a number under a percent format; what would
@@ -50,7 +50,9 @@ _LOST: Mapping[str, tuple[str, str]] = {
     "xl/embeddings/": ("嵌入的文件", "embedded files"),
     "xl/ctrlProps/": ("控件", "controls"),
 }
-_PLACE = re.compile(r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<plain>[^'!,]+))!\$?(?P<cell>[A-Z]{1,3}\$?\d+)(?::\$?[A-Z]+\$?\d+)?")
+_PLACE = re.compile(
+    r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<plain>[^'!,]+))!\$?(?P<cell>[A-Z]{1,3}\$?\d+)(?::\$?[A-Z]+\$?\d+)?"
+)
 _PERCENT = "0.0%"
 
 
@@ -187,11 +189,14 @@ def _line(of: str, found: Summary) -> Line | None:
     """The line of a window, item, village or month; None where the word means nothing or several things."""
     if of in ("合计", "全部", "总"):
         return found.total
-    for grouping in ("window", "village", "item", "month"):
-        lines = {line.key: line for line in found.groups[grouping]}
-        key = _month(of, lines) if grouping == "month" else summary.matching(of, _plain(lines))
-        if key is not None:
-            return lines[key]
+    if of in MONTHS:
+        return _month(of, found.groups["month"])
+    for begins in (False, True):
+        for grouping in ("window", "village", "item"):
+            lines = {line.key: line for line in found.groups[grouping]}
+            key = summary.matching(of, _plain(lines), begins=begins)
+            if key is not None:
+                return lines[key]
     return None
 
 
@@ -200,9 +205,7 @@ def _plain(lines: Mapping[str, Line]) -> Mapping[str, str]:
     return {key: re.sub(r"[(（].*|[^\w]", "", line.name) for key, line in lines.items() if key}
 
 
-def _month(of: str, lines: Mapping[str, Line]) -> str | None:
-    if of not in MONTHS:
-        return None
+def _month(of: str, lines: Sequence[Line]) -> Line | None:
     tail = f"-{MONTHS.index(of) + 1:02}"
-    fitting = [key for key in lines if key.endswith(tail)]
+    fitting = [line for line in lines if line.key.endswith(tail)]
     return fitting[0] if len(fitting) == 1 else None

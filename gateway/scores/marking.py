@@ -31,6 +31,8 @@ from gateway.worktime import ONE_DAY, OfficeHours
 LATE_DAY = "late-day"
 """What `late` with `per = "day"` counts."""
 BAD, BEST = 2, 5
+KINDS: frozenset[Happened] = frozenset(Happened) - {Happened.WARNED, Happened.ESCALATED, Happened.REMINDED}
+"""Events that facts are made of."""
 FINISHED = ("text", "phone", "counter", "spot")
 _SIGNS = (Happened.SIGNED, Happened.REPLIED, Happened.CALLED, Happened.ASKED_PAPERS)
 _MOVES = (Happened.HANDED_OVER, Happened.HANDED_BACK)

@@ -225,12 +225,11 @@ def _day(day: date, after: date | None = None) -> str:
 # -- names -----------------------------------------------------------------------------------------------------------
 
 
-def matching(word: str, names: Mapping[str, str]) -> str | None:
-    """The key that a word means: the key or its name, or the only name that begins with the word; None for no or
-    several.
+def matching(word: str, names: Mapping[str, str], *, begins: bool = True) -> str | None:
+    """The key that a word means: the key or its name, or with `begins` the only name that begins with the word; None
+    for no or several.
     """
-    exact = [key for key, name in names.items() if word in (name, key, key.replace("-", "_"))]
-    found = exact or [key for key, name in names.items() if name.startswith(word)]
+    found = [key for key, name in names.items() if word in (name, key, key.replace("-", "_"))]
+    if begins and not found:
+        found = [key for key, name in names.items() if word and name.startswith(word)]
     return found[0] if len(found) == 1 else None
-
-

@@ -78,6 +78,13 @@ def subs_of(db: Connection, case_id: int) -> list[Any]:
     return list(db.execute(select(case).where(case.c.parent_id == case_id).order_by(case.c.id)).all())
 
 
+def awaiting_papers(db: Connection, limit: int) -> list[Any]:
+    """Open cases whose clock stands still, the longest first, held until the transaction ends."""
+    c = case.c
+    waiting = select(case).where(c.waiting_since.is_not(None), c.state != CaseState.CLOSED)
+    return list(db.execute(waiting.order_by(c.waiting_since, c.id).limit(limit).with_for_update()).all())
+
+
 def unclosed_at(db: Connection, window: str, area: str, limit: int) -> list[Any]:
     """Cases at a window that are not closed, the newest first; `area` is a prefix."""
     live = select(case).where(case.c.window == window, case.c.state != CaseState.CLOSED)

@@ -59,6 +59,13 @@ def _how_many(db: Connection, months: Collection[str]) -> int:
     return int(db.execute(select(func.count()).select_from(point).where(point.c.month.in_(months))).scalar_one())
 
 
+def id_of(db: Connection, one: New) -> int:
+    """The id of a point that is kept."""
+    p = point.c
+    mine = and_(p.rule == one.rule, p.subject == one.subject, p.fact == one.fact)
+    return int(db.execute(select(p.id).where(mine)).scalar_one())
+
+
 def known(db: Connection, facts: Sequence[str]) -> set[tuple[str, str, str]]:
     """(rule, subject, fact) of those facts that are counted already."""
     found: set[tuple[str, str, str]] = set()

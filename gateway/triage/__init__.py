@@ -16,8 +16,20 @@ Policy
 
 from __future__ import annotations
 
-from gateway.triage.questions import Question, load
-from gateway.triage.reader import Triage
+from gateway.triage.questions import Question, learn, load
+from gateway.triage.reader import SERVICE_WORDS, Triage
+from gateway.triage.reasons import NAMES
 from gateway.triage.understanding import CASE_INTENTS, FRONT_DESK, PETITIONS, Understanding
 
-__all__ = ["CASE_INTENTS", "FRONT_DESK", "PETITIONS", "Question", "Triage", "Understanding", "load"]
+__all__ = [
+    "CASE_INTENTS",
+    "FRONT_DESK",
+    "NAMES",
+    "PETITIONS",
+    "SERVICE_WORDS",
+    "Question",
+    "Triage",
+    "Understanding",
+    "learn",
+    "load",
+]

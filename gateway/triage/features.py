@@ -1,8 +1,8 @@
 """What is weighed in a text: its characters in ones, twos and threes, the hall's words, and the way it is said.
 
 A text is seen twice: as it stands, and with every word of the hall made 「事」 and every relative made 「人」, so that
-"帮我爸开个证明" teaches what "替我奶办老年证" means. Beside them stand the manners of speaking (`manners`), and for each
-of the hall's windows and items whether its words are there.
+"帮我爸开个证明" teaches what "替我奶办老年证" means. Beside them stand the manners of speaking (`manners`), and for
+each of the hall's windows and items whether its words are there.
 """
 
 from __future__ import annotations

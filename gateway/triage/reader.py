@@ -21,6 +21,8 @@ from gateway.words import Intent, Topic
 
 NO_CASE_FROM = 0.5
 """Likelier than this it must be that a text makes no case; else a person looks."""
+ANSWER_FROM = 0.4
+"""What is answered without a person must be this likely."""
 WINDOW_FROM = 0.30
 """A window less likely than this is a guess."""
 ITEM_FROM = 0.40
@@ -39,10 +41,12 @@ SERVICE_WORDS: Mapping[str, Intent] = {
 }
 """What is answered from data when it is the whole text; needs no example."""
 _PUT_BEFORE_A_PERSON = f"{Intent.UNCLEAR}@"
+_OF_ITSELF = frozenset({Intent.RESUME, Intent.SPAM, Intent.THANKS})
+"""They may speak of opting out, and do not want it."""
 _GUIDE = re.compile(r"^(?:办事)?指南|(?:办事)?指南$")
 _PARTS = re.compile(r"[\s,，。;；!！?？、]+|还有|顺便|另外|再就是|再一个|一个是")
 _SEVERAL = re.compile(
-    r"还有|顺便|另外|再就是|再一个|几[件样个]事|[两三四]件事|一搭里|一次[给说办]|[一二三123][是、.．)]|也要|\n"
+    r"还有|顺便|另外|再就是|再一个|几[件样个]事|[两三四]件事|一搭里|一次[给说办]|[一二三123][是、.．)]|(?:^|\s)[123]\s|也要|\n"
 )
 
 
@@ -66,6 +70,7 @@ class Triage:
 
     def _learn(self, questions: Sequence[Question]) -> None:
         seen = [(one, self._eyes.see(one.text)) for one in questions]
+        self._taught = any(one.intent in CASE_INTENTS for one in questions)
         self._near = Near([(look.whole, look.matter, one) for one, look in seen])
         self._intents = Linear([look.all for _, look in seen], [_label(one) for one, _ in seen])
         placed = [(one, look) for one, look in seen if _home(one, self._items) and one.intent is not Intent.UNCLEAR]
@@ -98,6 +103,8 @@ class Triage:
     def _decided(self, look: Seen) -> Understanding:
         """Intent and window, without what is added to every case."""
         like = self._near.best(look.whole, look.matter)
+        if not self._taught and not (like and like.likeness >= SAME_FROM):
+            return self._by_words(look)
         if like and like.likeness >= SAME_FROM:
             return self._as_example(look, like.question)
         shares = self._intents.shares(look.all)
@@ -105,14 +112,26 @@ class Triage:
         reason = Reason(look, intent, share, like.question.text if like else "")
         if _GUIDE.search(look.whole):
             return self._guide(look, reason)
-        if intent is Intent.OPTOUT:
+        if intent in CASE_INTENTS:
+            return self._case(look, reason)
+        if intent is Intent.OPTOUT or (intent not in _OF_ITSELF and signs.wants_fewer(look.whole)):
             return Understanding(Intent.UNCLEAR, FRONT_DESK, why="像是不要短信，但拿不准，请人看一下")
+        if share < ANSWER_FROM and intent is not Intent.UNCLEAR:
+            return Understanding(Intent.UNCLEAR, FRONT_DESK, why=reason.told("不够确定，请前台看一下"))
         if intent is Intent.GUIDE:
             return self._guide(look, reason)
-        if intent in CASE_INTENTS or intent is Intent.UNCLEAR:
-            nobody = intent is Intent.UNCLEAR and shares.get(_PUT_BEFORE_A_PERSON, 0) < shares.get(Intent.UNCLEAR, 0)
-            return Understanding(Intent.UNCLEAR, why=reason.told()) if nobody else self._case(look, reason)
+        if intent is Intent.UNCLEAR and shares.get(_PUT_BEFORE_A_PERSON, 0) >= shares.get(Intent.UNCLEAR, 0):
+            return self._case(look, reason)
         return Understanding(intent, why=reason.told())
+
+    def _by_words(self, look: Seen) -> Understanding:
+        """Without sample questions: a question to the window whose words alone are in the text."""
+        desks = {desk for word in look.found for desk in self._eyes.vocabulary[word][0]}
+        said = "、".join(f"「{word}」" for word in look.found)
+        if len(desks) == 1:
+            return Understanding(Intent.CONSULT, desks.pop(), why=f"说到{said}；没有例句可比")
+        why = f"说到几个窗口的事：{said}" if desks else "没有说到哪个窗口的词"
+        return Understanding(Intent.CONSULT, FRONT_DESK, why=f"{why}；没有例句可比，先到前台")
 
     def _as_example(self, look: Seen, like: Question) -> Understanding:
         why = f"与例句「{like.text}」几乎一样"
@@ -130,7 +149,10 @@ class Triage:
     def _candidates(self, look: Seen) -> tuple[str, ...]:
         """Items whose words are in the text, else the likeliest one if it is clear; the likeliest first."""
         shares = self._item_of.shares(look.matter)
-        named = {item for word in look.found for item in self._eyes.vocabulary[word][1]}
+        meant = [self._eyes.vocabulary[word][1] for word in look.found]
+        if len(alone := frozenset().union(*(items for items in meant if len(items) == 1))) > 1:
+            return tuple(item for item in shares if item in alone)[:MENU_AT_MOST]
+        named = frozenset().union(*meant)
         likely = [item for item, share in shares.items() if share >= ITEM_FROM]
         if likely and (not named or likely[0] in named):
             return (likely[0],)
@@ -201,7 +223,7 @@ class Triage:
         desks = {desk for word in look.found for desk in self._eyes.vocabulary[word][0]}
         if not desks:
             return None
-        window, share = next(iter(self._windows.shares(look.matter).items()))
+        window, share = next(iter(self._windows.shares(look.matter).items()), ("", 0.0))
         return window if share >= SPLIT_FROM and window in desks else None
 
 

@@ -97,7 +97,7 @@ def confidential(whole: str) -> bool:
 _OFFICIALS = _any(
     "村长|村?主任|支书|书记|干部|队长|组长|村?文书|会计|镇长|当官|专干|公务员|村委会?|村上[^人的]{0,6}(?:不|推|扣|分|没)",
     "领导(?!你好|您好|好)",  # 「领导你好」 is how a letter begins
-    "财政所|武装部|派出所|计生办|民政办|安监",
+    "财政所|武装部|派出所|计生办|民政办|安监|[办所站]的人",
     "窗口|办事员|工作人员|大厅.{0,6}(?:人|态度)|前台|几号台|管.{1,4}的(?:人|那个|女|男|干部)",
     "你们.{0,6}(?:不管|不理|推|包庇|拖|骂|上班|下班|敷衍|说话不算)",
 )
@@ -148,6 +148,16 @@ def complained_about(whole: str, seats: Mapping[str, str]) -> str:
     if not _IN_THE_HALL.search(whole):
         return ""
     return next((code for code, sign in _OFFICES.items() if sign.search(whole)), "")
+
+
+# --- wishes about our texts ---------------------------------------------------------------------------------
+
+_FEWER = _any("退订|拒收|(?:别|不要|不用|甭|莫|勿|少).{0,4}发", "再发.{0,2}(?:投诉|举报|拉黑|告)")
+
+
+def wants_fewer(whole: str) -> bool:
+    """Whether it may ask for fewer texts or none, without being a plain opt-out."""
+    return bool(_FEWER.search(whole))
 
 
 # --- what nobody here wrote ---------------------------------------------------------------------------------
