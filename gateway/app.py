@@ -68,7 +68,7 @@ class Gateway:
         self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.scores = Scores(store, site, clock)
-        self.answers = Answers(site, notices, self.outbox, clock)
+        self.answers = Answers(site, self.cases)
         self.triage = understanding(site, notices)
         self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from gateway.errors import Refused
 
-FILES = ("config.toml", "windows.toml", "duty.toml", "scoring.toml", "templates", "subscribers")
+FILES = (
+    "config.toml",
+    "windows.toml",
+    "duty.toml",
+    "offers.toml",
+    "scoring.toml",
+    "questions.csv",
+    "templates",
+    "subscribers",
+)
 
 
 def sample() -> Path:

@@ -64,6 +64,25 @@ SERVICE: Mapping[str, tuple[str, ...]] = {
     "optout": ("类别", "电话"),
     "resume": ("类别",),
     "menu": ("电话",),
+    "guide": ("正文",),
+    "guide-menu": ("事项", "末号"),
+    "guide-index": ("窗口", "电话"),
+    "subsidy": ("明细",),
+    "subsidy-none": ("窗口", "电话"),
+    "weather-answer": ("日期", "地区", "天气", "最低", "最高", "风", "提示", "气象台", "发布时间"),
+    "weather-none": ("电话",),
+    "status": ("进度",),
+    "status-none": ("电话",),
+    "jobs": ("岗位",),
+    "jobs-none": ("窗口", "电话"),
+    "courses": ("课程",),
+    "course-none": ("窗口", "电话"),
+    "signup": ("课程", "开课", "地点", "电话"),
+    "signup-waiting": ("课程", "开课", "地点", "电话", "位次"),
+    "signup-full": ("课程", "开课", "地点", "电话"),
+    "signup-closed": ("课程", "开课", "地点", "电话"),
+    "signup-out": ("课程", "电话"),
+    "signup-moved": ("课程", "开课", "电话"),
     "left-behind": ("村", "人数", "通知", "名单"),
     "test-send": ("正文",),
     "alarm-page": ("编号", "险情", "村", "电话"),
@@ -473,7 +492,8 @@ def _service_fields_given(template: Template, config: Config) -> Iterator[Findin
     if template.is_service and name not in SERVICE:
         zh, en = did_you_mean(name, SERVICE)
         yield "", f"系统不发这条短信{zh}", f"the gateway has no such text of its own{en}"
-    for field in sorted(template.names - set(SERVICE.get(name, template.names))):
+    given = SERVICE.get(name, template.names) if template.is_service else template.names
+    for field in sorted(template.names - set(given)):
         yield f"fields.{field}", "系统不提供这一项", "the gateway does not give this value"
 
 

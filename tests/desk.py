@@ -56,7 +56,7 @@ class Hall:
         outbox = Outbox(self.config)
         self.duty = Duty(self.config, outbox, texts, clock)
         self.cases = Cases(store, self.config, texts, outbox, self.duty, clock)
-        self.answers = Answers(self.config, texts, outbox, clock)
+        self.answers = Answers(self.config, self.cases)
         own = ("10690001",)
         self.inbox = Inbox(store, self.config, texts, self.cases, self.answers, triage(), clock, Recent(), own=own)
         self._refs = count(1)

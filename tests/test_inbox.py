@@ -122,10 +122,12 @@ async def test_an_own_case_number_goes_before_the_open_case_and_reopens_a_closed
 
 async def test_somebody_elses_number_is_no_number(light: Hall) -> None:
     await light.hears(ASKS)
-    await light.hears("26030200017 办得咋样了", phone=SON)
+    await light.hears("26030200017 的事我要补充 材料在我这", phone=SON)
     mother, son = await light.all_cases()
     assert (mother.phone, son.phone) == (MOTHER, SON)
     assert [event.body for event in (await light.cases.show(mother.number)).events if event.kind == "text"] == [ASKS]
+    await light.hears("查询26030200017", phone=NEIGHBOUR)
+    assert await light.said(NEIGHBOUR) == ["您这个号码没有在办的事。要办什么直接写来，或打0912-0000000。"]
 
 
 async def two_open(hall: Hall) -> None:

@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from test_words import TOPICS
 
 from gateway import config, words
 from gateway.errors import Invalid
-from gateway.triage import FRONT_DESK, PETITIONS, SERVICE_WORDS, Question, Triage, learn, load, questions
+from gateway.triage import FRONT_DESK, PETITIONS, SERVICE_WORDS, Question, Triage, learn, load, questions, scoring
 from gateway.triage.scoring import Sample, Score, alternatives, cross, score
 from gateway.words import Intent
-from test_words import TOPICS
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 HALL = config.load(ROOT).hall
 TOO_LIKE = 0.85
+SAMPLES = ("consultations.csv", "paraphrases.csv", "unseen.csv")
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -30,10 +31,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def samples(name: str) -> list[Sample]:
-    return [
-        Sample(row["text"], row["window"], Intent(row["intent"]), alternatives(row["note"]), at)
-        for at, row in enumerate(rows(name), 2)
-    ]
+    return scoring.samples(name, (DATA / name).read_text(encoding="utf-8"), HALL.windows)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +44,16 @@ def triage(taught: Sequence[Question]) -> Triage:
     return Triage(HALL.windows, taught, TOPICS)
 
 
+ACCUSATION, BLUE_HOUSE = "财政窗口的人收好处 材料齐全了也不给办", "街上那个蓝房子的事你们管不管"
+
+
+@pytest.fixture(scope="module")
+def corrected(taught: Sequence[Question]) -> Triage:
+    """Taught by an official who gave a complaint to the window that it is about."""
+    theirs = [Question(ACCUSATION, "caizheng", Intent.COMPLAINT), Question(BLUE_HOUSE, "zhengwu", Intent.FEEDBACK)]
+    return Triage(HALL.windows, [*taught, *theirs], TOPICS)
+
+
 # --- how well ----------------------------------------------------------------------------------------------
 
 
@@ -54,7 +62,7 @@ def told(found: Score) -> str:
     return "\n".join([f"case {found.case:.3f} window {found.window:.3f} intent {found.intent:.3f}", *wrong])
 
 
-@pytest.mark.parametrize("name", ["consultations.csv", "paraphrases.csv"])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_texts_that_it_was_not_taught(triage: Triage, name: str) -> None:
     found = score(triage, samples(name))
     assert found.optout == 1, told(found)
@@ -80,7 +88,7 @@ def near(one: str, other: str) -> bool:
     return quick and match.ratio() >= TOO_LIKE
 
 
-@pytest.mark.parametrize("name", ["consultations.csv", "paraphrases.csv"])
+@pytest.mark.parametrize("name", SAMPLES)
 def test_it_was_not_taught_what_it_is_measured_on(taught: Sequence[Question], name: str) -> None:
     known = {words.normalise(one.text) for one in taught}
     assert "" not in known
@@ -164,10 +172,8 @@ def test_a_complaint_never_lies_with_the_window_that_it_is_about(triage: Triage,
     assert found.window == (FRONT_DESK if about == PETITIONS else PETITIONS)
 
 
-def test_nor_where_an_official_corrected_one_like_it_so(taught: Sequence[Question]) -> None:
-    text = "财政窗口的人收好处 材料齐全了也不给办"
-    corrected = Triage(HALL.windows, [*taught, Question(text, "caizheng", Intent.COMPLAINT)], TOPICS)
-    found = corrected.read(text)
+def test_nor_where_an_official_corrected_one_like_it_so(corrected: Triage) -> None:
+    found = corrected.read(ACCUSATION)
     assert (found.window, found.about) == (PETITIONS, "caizheng")
 
 
@@ -226,7 +232,9 @@ def test_right_words_are_not_mended(triage: Triage, text: str) -> None:
     assert "理解" not in triage.read(text).why
 
 
-@pytest.mark.parametrize("text", ["", "。。。", "\0", "\u202e", "👍", "😭", "?", "#", "字" * 2000, "低保" * 1000, "a" * 2000])
+@pytest.mark.parametrize(
+    "text", ["", "。。。", "\0", "\u202e", "👍", "😭", "?", "#", "字" * 2000, "低保" * 1000, "a" * 2000]
+)
 def test_every_text_is_read_and_explained(triage: Triage, text: str) -> None:
     why = triage.read(text).why
     assert re.search("[\u4e00-\u9fff]", why), why
@@ -267,10 +275,9 @@ def test_unsure_goes_to_the_front_desk(triage: Triage) -> None:
 # --- examples ----------------------------------------------------------------------------------------------
 
 
-def test_a_correction_is_learned(taught: Sequence[Question]) -> None:
-    text = "街上那个蓝房子的事你们管不管"
-    again = Triage(HALL.windows, [*taught, Question(text, "zhengwu", Intent.FEEDBACK)], TOPICS)
-    found = again.read(text)
+def test_a_correction_is_learned(triage: Triage, corrected: Triage) -> None:
+    assert triage.read(BLUE_HOUSE).window != "zhengwu"
+    found = corrected.read(BLUE_HOUSE)
     assert (found.window, found.intent) == ("zhengwu", Intent.FEEDBACK)
     assert "几乎一样" in found.why
 
@@ -307,8 +314,8 @@ def test_every_wrong_row_is_told() -> None:
 def test_a_site_is_trained_once_for_the_same_files(tmp_path: Path) -> None:
     for file in ROOT.glob("*.toml"):
         shutil.copy(file, tmp_path)
-    settings = (ROOT / "config.toml").read_text("utf-8").replace('questions = "questions.csv"\n', "")
-    (tmp_path / "config.toml").write_text(settings.replace("[hall]", '[hall]\nquestions = "q.csv"'), "utf-8")
+    settings = (ROOT / "config.toml").read_text("utf-8").replace('"questions.csv"', '"q.csv"')
+    (tmp_path / "config.toml").write_text(settings, "utf-8")
     (tmp_path / "q.csv").write_text("text,window,intent,item\n蓝房子,zhengwu,feedback,\n", "utf-8")
     one = Triage.of(config.load(tmp_path), TOPICS)
     assert Triage.of(config.load(tmp_path), TOPICS) is one

@@ -1,22 +1,212 @@
-"""Placeholder until the package is written: answers nothing from data."""
+"""Texts that are answered from data and need no person: guides, subsidies, weather, jobs and courses, progress.
+
+Policy
+- Nothing is invented: an answer says what the hall's files and tables say, and where they say nothing it says so and
+  whom to call.
+- Everybody sees their own alone: what was paid to their number, their number's cases, their number's sign-ups.
+- None means that this is nothing to be answered from data: the text becomes a case.
+- One module per kind. Each makes words; this one says them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from gateway import words
+from gateway.answers import guide, money, progress, sky, work
+from gateway.cases import Cases
+from gateway.config import Config
+from gateway.model import Asked
+from gateway.store import Connection, people, prompts
+from gateway.store.inbound import Waiting
+from gateway.triage import Understanding
 from gateway.words import Intent
+
+ANSWER_WITHIN = timedelta(hours=24)
+"""So long a number of a list can be answered with."""
 
 
 class Said(NamedTuple):
+    """What was said: ids of the texts, and what the question was."""
+
     message_ids: tuple[int, ...]
     intent: Intent
 
 
+class Spoken(NamedTuple):
+    """One text to be said: a service template and its values."""
+
+    template: str
+    values: Mapping[str, str]
+
+
 class Answers:
-    def __init__(self, *given: Any) -> None: ...
+    """Answers people from data, in the inbox's transaction."""
 
-    def answer(self, db: Any, read: Any, text: Any, now: Any) -> Said | None:
-        return None
+    def __init__(self, config: Config, cases: Cases) -> None:
+        self._config, self._cases = config, cases
+        self._hall = config.hall
 
-    def chosen(self, db: Any, prompt_row: Any, digit: int, text: Any, now: Any) -> Said | None:
-        return None
+    def answer(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        """Answer a text by what was understood of it; None where that takes a person."""
+        answers: Mapping[Intent, Callable[[Connection, Understanding, Waiting, datetime], Said | None]] = {
+            Intent.GUIDE: self._guide,
+            Intent.SUBSIDY: self._subsidy,
+            Intent.WEATHER: self._weather,
+            Intent.JOBS: self._jobs,
+            Intent.SIGNUP: self._signup,
+            Intent.STATUS: self._status,
+        }
+        make = answers.get(read.intent)
+        return make(db, read, text, now) if make else None
+
+    def chosen(self, db: Connection, prompt: Any, digit: int, text: Waiting, now: datetime) -> Said | None:
+        """Answer a digit that belongs to a list of ours; None for 0 and for a digit that is not on it."""
+        choices = prompt.data.get("choices", [])
+        if not 1 <= digit <= len(choices):
+            return None
+        if prompt.kind == Asked.WHICH_ITEM:
+            return self._tell_guide(db, choices[digit - 1], text, now)
+        return self._join_course(db, choices[digit - 1], text, now)
+
+    # -- guides --------------------------------------------------------------------------------------------------
+
+    def _guide(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        items = [code for code in read.items or ((read.item,) if read.item else ()) if self._hall.item(code)]
+        if not items:
+            return self._index(db, text, now) if guide.asks_for_the_list(words.normalise(text.body)) else None
+        if len(items) == 1:
+            return self._tell_guide(db, items[0], text, now)
+        named = [found.name for code in items[: guide.MENU_AT_MOST] if (found := self._hall.item(code))]
+        listed = "，".join(f"{n}{name}" for n, name in enumerate(named, 1))
+        said = self._say(db, text, now, Intent.GUIDE, [Spoken("guide-menu", {"事项": listed, "末号": str(len(named))})])
+        return self._ask(db, said, text, now, Asked.WHICH_ITEM, items[: guide.MENU_AT_MOST])
+
+    def _tell_guide(self, db: Connection, code: str, text: Waiting, now: datetime) -> Said | None:
+        found = next(((w, item) for w in self._hall.windows for item in w.items if item.code == code), None)
+        if found is None:
+            return None
+        pages = guide.pages(*found, room=guide.room(self._config.site.signature))
+        return self._say(db, text, now, Intent.GUIDE, [Spoken("guide", {"正文": page}) for page in pages])
+
+    def _index(self, db: Connection, text: Waiting, now: datetime) -> Said | None:
+        windows = "、".join(window.name for window in self._hall.windows if window.items)
+        return self._say(db, text, now, Intent.GUIDE, [Spoken("guide-index", {"窗口": windows, "电话": self._phone})])
+
+    # -- money, weather, progress ----------------------------------------------------------------------------------
+
+    def _subsidy(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        lines = money.lines(db, text.phone, now, self._config.site.zone)
+        if lines:
+            return self._say(db, text, now, Intent.SUBSIDY, [Spoken("subsidy", {"明细": "；".join(lines)})])
+        desk = self._hall.window("caizheng") or self._hall.windows[0]
+        values = {"窗口": desk.name, "电话": desk.duty_phone}
+        return self._say(db, text, now, Intent.SUBSIDY, [Spoken("subsidy-none", values)])
+
+    def _weather(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        areas = [person.area for person in people.by_phone(db, text.phone)] or [self._config.site.area]
+        told = sky.told(db, self._config, areas[0], now)
+        name = "weather-answer" if told else "weather-none"
+        return self._say(db, text, now, Intent.WEATHER, [Spoken(name, told or {"电话": self._phone})])
+
+    def _status(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        book, intake = self._cases.book, self._cases.intake
+        numbers = words.digit_runs(text.body)[:1]
+        named = intake.of_number(db, numbers[0], text.phone) if numbers else None
+        found = [named] if named is not None else list(intake.open_of(db, text.phone))
+        if not found:
+            return self._say(db, text, now, Intent.STATUS, [Spoken("status-none", {"电话": self._phone})])
+        lines = progress.lines(found, book)
+        return self._say(db, text, now, Intent.STATUS, [Spoken("status", {"进度": "；".join(lines)})])
+
+    # -- work and courses ------------------------------------------------------------------------------------------
+
+    def _jobs(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        today = now.astimezone(self._config.site.zone).date()
+        offers, whole = self._config.offers, words.normalise(text.body)
+        courses = work.open_courses(offers, today)
+        if work.asks_for_courses(whole) and courses:
+            return self._courses(db, text, now)
+        jobs = work.jobs(offers, whole, today)
+        spoken = [Spoken("jobs", {"岗位": work.job_line(job)}) for job in jobs]
+        if not spoken:
+            desk = self._hall.window("jiuye") or self._hall.windows[0]
+            spoken = [Spoken("jobs-none", {"窗口": desk.name, "电话": desk.duty_phone})]
+        return self._say(db, text, now, Intent.JOBS, spoken)
+
+    def _signup(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
+        whole = words.normalise(text.body)
+        today = now.astimezone(self._config.site.zone).date()
+        courses = work.named(self._config.offers, whole, today)
+        leaves = work.leaves(whole)
+        if leaves:
+            mine = work.mine(db, self._config.offers, text.phone)
+            courses = [one for one in mine if one in courses] or mine
+        if len(courses) == 1:
+            return (
+                self._leave_course(db, courses[0].code, text, now)
+                if leaves
+                else self._join_course(db, courses[0].code, text, now)
+            )
+        if leaves:
+            return None
+        return (
+            self._courses(db, text, now)
+            if work.open_courses(self._config.offers, today)
+            else self._no_courses(db, text, now)
+        )
+
+    def _no_courses(self, db: Connection, text: Waiting, now: datetime) -> Said | None:
+        desk = self._hall.window("jiuye") or self._hall.windows[0]
+        values = {"窗口": desk.name, "电话": desk.duty_phone}
+        return self._say(db, text, now, Intent.SIGNUP, [Spoken("course-none", values)])
+
+    def _courses(self, db: Connection, text: Waiting, now: datetime) -> Said | None:
+        today = now.astimezone(self._config.site.zone).date()
+        courses = work.open_courses(self._config.offers, today)[: work.LIST_AT_MOST]
+        listed = "，".join(f"{n}{work.course_line(db, course)}" for n, course in enumerate(courses, 1))
+        said = self._say(db, text, now, Intent.SIGNUP, [Spoken("courses", {"课程": listed})])
+        return self._ask(db, said, text, now, Asked.WHICH_COURSE, [course.code for course in courses])
+
+    def _join_course(self, db: Connection, code: str, text: Waiting, now: datetime) -> Said | None:
+        course = self._config.offers.course(code)
+        if course is None:
+            return None
+        spoken = Spoken(*work.join(db, course, text, now, self._config.site.zone))
+        return self._say(db, text, now, Intent.SIGNUP, [spoken])
+
+    def _leave_course(self, db: Connection, code: str, text: Waiting, now: datetime) -> Said | None:
+        course = self._config.offers.course(code)
+        if course is None:
+            return None
+        left, moved = work.leave(db, course, text, now)
+        if not left:
+            return None
+        values = {"课程": course.name, "电话": course.phone}
+        for phone in moved:
+            self._cases.book.say(db, phone, "signup-moved", {**values, "开课": work.day(course.starts)}, now)
+        return self._say(db, text, now, Intent.SIGNUP, [Spoken("signup-out", values)])
+
+    # -- saying ------------------------------------------------------------------------------------------------
+
+    def _say(
+        self, db: Connection, text: Waiting, now: datetime, intent: Intent, spoken: Sequence[Spoken]
+    ) -> Said | None:
+        """Queue the texts; None where no carrier reaches the number."""
+        sent = [self._cases.book.say(db, text.phone, one.template, one.values, now) for one in spoken]
+        ids = tuple(one for one in sent if one is not None)
+        return Said(ids, intent) if ids else None
+
+    def _ask(
+        self, db: Connection, said: Said | None, text: Waiting, now: datetime, kind: Asked, choices: Sequence[str]
+    ) -> Said | None:
+        if said is not None:
+            until, data = now + ANSWER_WITHIN, {"choices": list(choices)}
+            prompts.ask(db, text.phone, kind, now, until, data=data, message_id=said.message_ids[-1])
+        return said
+
+    @property
+    def _phone(self) -> str:
+        return self._hall.about.phone

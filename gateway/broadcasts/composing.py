@@ -19,12 +19,14 @@ from gateway.broadcasts.audience import Addressee, Excluded
 from gateway.errors import Refused
 from gateway.model import LeftOut, ParcelState
 from gateway.outbox import Batch, Outbox, Packing, Path, Written
-from gateway.store import Connection, parcels
+from gateway.store import Connection, parcels, payments
 from gateway.store import broadcasts as rows
 from gateway.store.parcels import Envelope
 from gateway.templates import Template
 
 TEXTS_REMEMBERED = 4096
+AMOUNT, ITEM = "金额", "项目"
+"""Fields of a payout's rows: how much, and for what where the rows differ in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Composition:
         self._packing = Packing(self._envelope(), personal=personal)
         self._numbers: set[str] = set()
         self._written: dict[tuple[Any, ...], Written] = {}
+        self._paid: list[tuple[Any, ...]] = []
         self._left_out = 0
         self.seen = self.people = self.texts = self.parts = 0
         self.cost = Decimal(0)
@@ -77,6 +80,7 @@ class Composition:
         """
         left: list[tuple[Any, ...]] = []
         full: list[Batch] = []
+        self._paid = []
         for one in addressees:
             self.seen += 1
             if isinstance(one, Excluded):
@@ -90,11 +94,13 @@ class Composition:
 
     def rest(self) -> list[Batch]:
         """The parcels that are not full."""
+        self._paid = []
         return list(self._packing.rest())
 
     def write(self, db: Connection, left: Sequence[tuple[Any, ...]], batches: Sequence[Batch]) -> None:
-        """Queue these parcels and say who gets no text."""
+        """Queue these parcels, say who gets no text, and keep what was paid to whom."""
         rows.leave_out(db, left)
+        payments.keep(db, self._paid)
         for batch in batches:
             parcels.queue(db, batch.envelope, batch.texts, self._now)
 
@@ -117,7 +123,15 @@ class Composition:
         batch = self._packing.add(path, one.phone, one.person_id, written)
         if batch is not None:
             full.append(batch)
+        self._remember_payment(one)
         return None
+
+    def _remember_payment(self, one: Addressee) -> None:
+        """What the text says was paid, for whoever asks later."""
+        if "payout" not in self.row.audience or one.phone is None or AMOUNT not in one.values:
+            return
+        item = one.values.get(ITEM) or self._fields.get("", {}).get(ITEM) or self.row.title
+        self._paid.append((self.row.id, one.phone, one.name, item, Decimal(one.values[AMOUNT])))
 
     def _write(self, one: Addressee, path: Path) -> Written:
         if self._personal:

@@ -20,7 +20,20 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from gateway.cli import broadcast, cases, duty, notices, officials, reports, roster, schedule, site, tools
+from gateway.cli import (
+    broadcast,
+    cases,
+    duty,
+    notices,
+    officials,
+    reports,
+    roster,
+    schedule,
+    scores,
+    site,
+    tools,
+    triage,
+)
 from gateway.cli.caller import Caller, out_of_reach
 from gateway.cli.help import Group, add, hoisted, option, wrong_use
 from gateway.cli.language import t, told
@@ -68,8 +81,20 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
             "schedule": schedule.schedule,
         },
     ),
-    (("来信", "What comes in"), {"inbound": cases.inbound, "cases": cases.cases, "duty": duty.duty}),
-    (("查看", "Looking"), {"report": reports.report, "carriers": reports.carriers, "audit": officials.audit}),
+    (
+        ("来信", "What comes in"),
+        {"inbound": cases.inbound, "cases": cases.cases, "triage": triage.triage, "duty": duty.duty},
+    ),
+    (
+        ("查看", "Looking"),
+        {
+            "report": reports.report,
+            "summary": scores.summary,
+            "scores": scores.scores,
+            "carriers": reports.carriers,
+            "audit": officials.audit,
+        },
+    ),
     (("人员", "People"), {"official": officials.official}),
     (("工具", "Tools"), {"text": tools.text, "phone": tools.phone, "demo": tools.demo}),
 )

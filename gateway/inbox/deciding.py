@@ -37,7 +37,7 @@ SERVICE_WORDS: Mapping[str, Intent] = {
 }
 FORM = "form"
 """The source of what was typed into a web page."""
-_SIGNUP = re.compile(r"(?:取消|退)?报名?\w{0,12}")
+_SIGNUP = re.compile(r"(?:我?要?|取消|退)报名?\w{0,12}|不报了")
 
 
 class Decision(NamedTuple):
@@ -117,7 +117,9 @@ class Deciding:
             return self._from_data(db, reading, Understanding(Intent.STATUS))
         if whole in SERVICE_WORDS and read.intent is not SERVICE_WORDS[whole]:
             read = Understanding(SERVICE_WORDS[whole])
-        elif whole not in SERVICE_WORDS and whole not in self._names and not _SIGNUP.fullmatch(whole):
+        elif _SIGNUP.fullmatch(whole):
+            read = Understanding(Intent.SIGNUP)
+        elif whole not in SERVICE_WORDS and whole not in self._names:
             return None
         return self._from_data(db, reading, read)
 
@@ -198,8 +200,12 @@ class Deciding:
 
     def _from_menu(self, db: Connection, prompt: Any, reading: Reading) -> Decision | None:
         number = digit(reading.whole)
-        said = None if number is None else self._answers.chosen(db, prompt, number, reading.last, reading.now)
-        return Decision(said.intent, None, said.message_ids[-1] if said.message_ids else None) if said else None
+        if number is None:
+            return None
+        said = self._answers.chosen(db, prompt, number, reading.last, reading.now)
+        if said is None:  # none of them: the menu says what else there is
+            return Decision(Intent.HELP, None, self._menu(db, reading))
+        return Decision(said.intent, None, said.message_ids[-1])
 
     def _held(self, db: Connection, reading: Reading) -> Reading:
         """The texts of this number that wait for an answer, read as one."""
@@ -216,10 +222,10 @@ class Deciding:
     def _from_data(self, db: Connection, reading: Reading, read: Understanding) -> Decision | None:
         if read.intent not in FROM_DATA:
             return None
-        if not self._guards.may_answer(db, reading):
-            return Decision(read.intent) if reading.whole in SERVICE_WORDS or reading.word else None
+        if not self._guards.may_serve(db, reading):
+            return None if read.intent is Intent.SIGNUP else Decision(read.intent)
         said = self._answers.answer(db, read, reading.last, reading.now)
-        return Decision(said.intent, None, said.message_ids[-1] if said.message_ids else None) if said else None
+        return Decision(said.intent, None, said.message_ids[-1]) if said else None
 
     def _menu(self, db: Connection, reading: Reading) -> int | None:
         same = (Intent.HELP, Intent.RATING)

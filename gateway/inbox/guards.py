@@ -2,8 +2,8 @@
 
 Policy
 - None to service numbers, to our own, to numbers that no text can reach.
-- One acknowledgement per case and one question in `acknowledge_once_minutes`; five answers of whatever kind in that
-  span; none after three in a row without a word from the hall, counted over a day, so that two gateways fall silent
+- One acknowledgement per case in `acknowledge_once_minutes`; five answers of whatever kind in that span, ten to who
+  asks for what service words give; none after three in a row without a word from the hall, counted over a day, so that two gateways fall silent
   and a person who comes back next week does not wait in vain. Answers to prompts and to service words do not count.
 """
 
@@ -21,6 +21,7 @@ from gateway.words import Intent
 IN_A_ROW = 3
 IN_A_ROW_SPAN = timedelta(hours=24)
 ANSWERS_AT_MOST = 5
+ASKED_FOR_AT_MOST = 10
 LOOK_BACK = 1000
 ASKED_FOR = frozenset(
     {
@@ -54,6 +55,13 @@ class Guards:
             return False
         given = inbound.answers_since(db, reading.phone, reading.now - self._once, ANSWERS_AT_MOST)
         return len(given) < ANSWERS_AT_MOST and not any(map(same, given))
+
+    def may_serve(self, db: Connection, reading: Reading) -> bool:
+        """Whether the number may get one more answer from data."""
+        if not reading.answerable:
+            return False
+        given = inbound.answers_since(db, reading.phone, reading.now - self._once, ASKED_FOR_AT_MOST)
+        return len(given) < ASKED_FOR_AT_MOST
 
     def may_speak_first(
         self, db: Connection, reading: Reading, same: Callable[[Answer], bool] = lambda answer: False

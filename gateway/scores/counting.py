@@ -4,7 +4,7 @@ Policy
 - A run adds what is not counted yet and changes nothing. It counts a month as it stood at its end, or as it stands now
   if that has not come; running again later adds what has happened since.
 - Each point cites the version of scoring.toml that counted it, and its case where there is one.
-- By hand are counted only rules that say so (`when = "manual"`), with a reason, and never by an official for themselves.
+- By hand are counted only rules that say so (`when = "manual"`), with a reason, and by nobody for themselves.
 """
 
 from __future__ import annotations

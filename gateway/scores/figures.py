@@ -1,8 +1,8 @@
 """The summary of a period from the database, and the cases behind each of its figures.
 
 Policy
-- Groups list everything the site's files know, also what had no case, and then whatever else the cases name, so that the
-  lines of each grouping add up to the whole.
+- Groups list everything the site's files know, also what had no case, and then whatever else the cases name, so that
+  the lines of each grouping add up to the whole.
 - Villages are the site's areas: a case belongs to the smallest one that its area lies in.
 - An official's figures are those of their area; cases that they may not see are counted, but not listed.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gateway.cases.views import Case
 from gateway.errors import NotFound, Refused
@@ -90,22 +90,27 @@ class Figures:
     # -- behind a figure ---------------------------------------------------------------------------------------------
 
     def cases_of(self, db: Connection, asked: Cell, first: date, last: date, by: Official | None) -> Listed:
-        month = self._one_month(asked.month, first, last)
-        window, item = self._meant("window", asked.window), self._meant("item", asked.item)
-        village, sight = self._meant("village", asked.village), self._ground.sight
-        found = rows.listed(db, self._scope(first, last, by), asked.figure, window, item, month)
+        scope, month, sight = (
+            self._scope(first, last, by),
+            self._one_month(asked.month, first, last),
+            self._ground.sight,
+        )
+        window = self._meant("window", asked.window, self._called(db, scope, "window", self._windows))
+        item = self._meant("item", asked.item, self._called(db, scope, "item", self._items))
+        village = self._meant("village", asked.village, {one: one for one in self._villages.values()} | {"": ELSEWHERE})
+        found = rows.listed(db, scope, asked.figure, window, item, month)
         found = [row for row in found if village is None or self._village(row.area) == village]
         seen = [sight.masked_row(row, by) for row in found if sight.may_see(row, by)]
         return Listed(seen, len(found) - len(seen))
 
-    def _meant(self, grouping: str, word: str | None) -> str | None:
-        """The key of a window, an item or a village; NotFound for a word that means none or several."""
-        if word is None:
-            return None
-        places: Mapping[str, str] = {name: name for name in self._villages.values()} | {"": ELSEWHERE}
-        known = {"window": self._windows, "item": self._items, "village": places}[grouping]
-        found = summary.matching(word, known)
-        if found is None:
+    def _called(self, db: Connection, scope: Scope, grouping: str, names: Mapping[str, str]) -> Mapping[str, str]:
+        """The names of a grouping's lines, those that are in no file any more included."""
+        return {line.key: line.name for line in self._lines(db, scope, grouping, names)}
+
+    def _meant(self, grouping: str, word: str | None, known: Mapping[str, str]) -> str | None:
+        """The key that a word means; NotFound for one that means none or several."""
+        found = None if word is None else summary.matching(word, known)
+        if word is not None and found is None:
             zh, en = summary.GROUPINGS[grouping]
             raise NotFound(f"没有{zh} {word}，或有几个", f"no {en} {word}, or several")
         return found
@@ -126,7 +131,7 @@ class Figures:
     def _one_month(self, name: str | None, first: date, last: date) -> Month | None:
         if name is None:
             return None
-        found: Any = next((one for one in self._months(first, last) if one.name == name), None)
-        if found is None:
+        found = [one for one in self._months(first, last) if one.name == name]
+        if not found:
             raise NotFound(f"这段时间里没有 {name}，月份写成 2026-07", f"{name} is not within; months are 2026-07")
-        return Month(*found)
+        return found[0]

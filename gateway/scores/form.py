@@ -2,8 +2,8 @@
 
 Policy
 - A cell is filled by the name that the form gives it: a figure's name (受理总数, 办结率) for the whole, or of whom, an
-  underscore and the figure (民政_受理, 枣湾村_满意率, 七月_办结). Windows, items and villages are known by name, by code,
-  or by the beginning of one name alone.
+  underscore and the figure (民政_受理, 枣湾村_满意率, 七月_办结). Windows, items and villages are known by name, by
+  code, or by the beginning of one name alone.
 - Nothing else is touched: other cells, formats, formulas stay. A named cell that holds a formula is the form's own
   reckoning and is left. What the library would drop on saving (pictures, charts, macros) is told.
 - Texts are written as texts, whatever they begin with. A rate goes in as a number under a percent format; what would

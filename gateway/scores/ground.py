@@ -83,7 +83,7 @@ class Ground:
         return officer.name if officer else code
 
     def subject(self, word: str) -> str:
-        """`window:minzheng` or `officer:zhao-ting` from that, a code, a login or a name; NotFound for none or several."""
+        """`window:minzheng` or `officer:zhao-ting` from that, a code, a login or a name; NotFound for others."""
         officers = {f"{OFFICER}:{one.login}": one.name for one in self.config.duty.officers}
         known = {**self.everybody(WINDOW), **officers}
         found = [one for one in known if word in (one, one.partition(":")[2])]

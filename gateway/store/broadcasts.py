@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, or_, select, update
 
 from gateway.model import BroadcastState, ParcelState, TextState, home_parcel, message_id
-from gateway.store import bulk, counting, parcels
+from gateway.store import bulk, counting, parcels, payments
 from gateway.store.counting import COUNTED
 from gateway.store.tables import broadcast, left_out, message, parcel, person, standing_approval
 from gateway.store.types import to_millis
@@ -76,6 +76,7 @@ def throw_away(db: Connection, broadcast_id: int) -> bool:
     db.execute(delete(parcel).where(parcel.c.id.in_(ids)))
     if not ids:
         db.execute(delete(left_out).where(left_out.c.broadcast_id == broadcast_id))
+        payments.throw_away(db, broadcast_id)
     return bool(ids)
 
 

@@ -539,6 +539,19 @@ inbound_part = Table(
 Index("ix_inbound_part_of", inbound_part.c.phone, inbound_part.c.source, inbound_part.c.ref)
 Index("ix_inbound_part_stored_at", inbound_part.c.stored_at)
 
+payment = Table(
+    "payment",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), nullable=False),
+    Column("phone", Personal, nullable=False),
+    Column("name", Personal, nullable=False),
+    Column("item", Text, nullable=False),  # what was paid
+    Column("amount", Numeric(12, 2), nullable=False),
+)
+Index("ix_payment_phone", payment.c.phone)
+Index("ix_payment_broadcast_id", payment.c.broadcast_id)
+
 signup = Table(
     "signup",
     metadata,

@@ -23,6 +23,7 @@ from gateway.triage.understanding import CASE_INTENTS
 from gateway.words import Intent
 
 COLUMNS = ("text", "window", "intent", "item")
+NEEDED = ("text", "window", "intent")
 QUESTIONS, LEARNED = "questions.csv", "learned.csv"
 
 
@@ -63,34 +64,44 @@ def learn(directory: Path, rows: Sequence[Question], name: str = QUESTIONS) -> P
 
 def parse(name: str, text: str, windows: Collection[Window]) -> list[Question]:
     """The rows of a CSV text; Invalid names every row that is wrong."""
+    return [
+        Question(row["text"], row["window"], Intent(row["intent"]), row["item"])
+        for _, row in rows(name, text, windows, COLUMNS)
+    ]
+
+
+def rows(
+    name: str, text: str, windows: Collection[Window], needed: Sequence[str] = NEEDED
+) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV text that say what texts mean, with their numbers as a spreadsheet shows them (the header is 1).
+
+    Codes are stripped; a column that is not there is "", unless it is `needed`. Invalid names every row that is wrong.
+    """
     reader = csv.DictReader(io.StringIO(text), restval="")
-    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-        columns = "、".join(sorted(missing))
+    if missing := [column for column in needed if column not in (reader.fieldnames or ())]:
+        columns = "、".join(missing)
         raise Invalid([Problem(name, "", 1, f"缺少列：{columns}", f"columns are missing: {columns}")])
-    questions, problems = [], []
-    for row in reader:
-        for key, zh, en in _wrong(row, windows):
-            problems.append(Problem(name, key, reader.line_num, zh, en))
-        if not problems:
-            questions.append(
-                Question(row["text"], row["window"].strip(), Intent(row["intent"].strip()), row["item"].strip())
-            )
+    found = [
+        (at, {column: (row.get(column) or "").strip() for column in (*COLUMNS, "note")} | {"text": row["text"]})
+        for at, row in enumerate(reader, 2)
+    ]
+    problems = [Problem(name, key, at, zh, en) for at, row in found for key, zh, en in _wrong(row, windows)]
     if problems:
         raise Invalid(problems)
-    return questions
+    return found
 
 
 def _wrong(row: dict[str, str], windows: Collection[Window]) -> Iterable[tuple[str, str, str]]:
     codes = {window.code for window in windows}
     items = {item.code for window in windows for item in window.items}
-    window, intent, item = row["window"].strip(), row["intent"].strip(), row["item"].strip()
+    window, intent, item = row["window"], row["intent"], row["item"]
     if not row["text"].strip():
         yield "text", "没有内容", "no text"
     if intent not in {one.value for one in Intent}:
-        yield "intent", "没有这种意图", "no such intent"
-    elif (intent in CASE_INTENTS) and not window:
+        yield "intent", f"没有这种意图：{intent}", f"no such intent: {intent}"
+    elif intent in CASE_INTENTS and not window:
         yield "window", "要成件的须写窗口", "what makes a case needs a window"
     if window and window not in codes:
-        yield "window", "没有这个窗口", "no such window"
+        yield "window", f"没有这个窗口：{window}", f"no such window: {window}"
     if item and item not in items:
-        yield "item", "没有这个事项", "no such item"
+        yield "item", f"没有这个事项：{item}", f"no such item: {item}"

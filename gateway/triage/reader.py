@@ -21,7 +21,7 @@ from gateway.words import Intent, Topic
 
 NO_CASE_FROM = 0.5
 """Likelier than this it must be that a text makes no case; else a person looks."""
-ANSWER_FROM = 0.4
+ANSWER_FROM = 0.26
 """What is answered without a person must be this likely."""
 WINDOW_FROM = 0.30
 """A window less likely than this is a guess."""

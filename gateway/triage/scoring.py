@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from gateway.hall import Window
+from gateway.triage import questions
 from gateway.triage.questions import Question
 from gateway.triage.reader import Triage
 from gateway.triage.understanding import CASE_INTENTS, Understanding
@@ -151,21 +153,29 @@ class Score:
         return [one for one in self.readings if one.sample.window]
 
 
+def samples(name: str, text: str, windows: Sequence[Window]) -> list[Sample]:
+    """The rows of a CSV text with the columns text, window, intent and perhaps note; Invalid names what is wrong."""
+    return [
+        Sample(row["text"], row["window"], Intent(row["intent"]), alternatives(row["note"]), at)
+        for at, row in questions.rows(name, text, windows)
+    ]
+
+
 def score(triage: Triage, samples: Sequence[Sample]) -> Score:
     """Read every sample."""
     return Score([Reading(one, triage.read(one.text)) for one in samples])
 
 
-def cross(train: Trainer, questions: Sequence[Question], folds: int) -> Score:
+def cross(train: Trainer, taught: Sequence[Question], folds: int) -> Score:
     """Read every question by a triage that was trained without its part; `folds` at least 2."""
-    order = list(range(len(questions)))
+    order = list(range(len(taught)))
     random.Random(SEED).shuffle(order)
     found: dict[int, Reading] = {}
     for fold in range(folds):
         asked = set(order[fold::folds])
-        triage = train([one for at, one in enumerate(questions) if at not in asked])
+        triage = train([one for at, one in enumerate(taught) if at not in asked])
         for at in asked:
-            one = questions[at]
+            one = taught[at]
             found[at] = Reading(Sample(one.text, one.window, one.intent, row=at + 2), triage.read(one.text))
     return Score([found[at] for at in sorted(found)])
 

@@ -1,0 +1,69 @@
+"""SQL of what was paid to whom, as the payout broadcasts told it: what people are answered who ask for their subsidy.
+
+Policy
+- A row belongs to a broadcast and counts once that is approved; what is composed anew takes its rows with it.
+- Amounts are yuan with two places. Names and numbers are blanked with the texts of their broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
+
+from gateway.model import BroadcastState
+from gateway.store import bulk
+from gateway.store.tables import broadcast, payment
+from gateway.store.types import sealed
+
+COLUMNS = ("broadcast_id", "phone", "name", "item", "amount")
+TOLD = (BroadcastState.APPROVED, BroadcastState.STOPPED)
+
+
+class Paid(NamedTuple):
+    """One payment; `at` is when its broadcast was approved."""
+
+    name: str
+    item: str
+    amount: Decimal
+    at: datetime
+
+
+def keep(db: Connection, rows: Sequence[bulk.Row]) -> None:
+    """Payments in the order of COLUMNS."""
+    bulk.insert(db, payment, COLUMNS, rows)
+
+
+def throw_away(db: Connection, broadcast_id: int) -> None:
+    """Those of a broadcast that is composed anew."""
+    db.execute(delete(payment).where(payment.c.broadcast_id == broadcast_id))
+
+
+def to_number(db: Connection, phone: str, since: datetime, limit: int) -> list[Paid]:
+    """What was paid to whoever has this number, the newest first."""
+    query = (
+        select(payment.c.name, payment.c.item, payment.c.amount, broadcast.c.approved_at)
+        .join(broadcast, broadcast.c.id == payment.c.broadcast_id)
+        .where(payment.c.phone == sealed(phone), broadcast.c.state.in_(TOLD), broadcast.c.approved_at > since)
+        .order_by(broadcast.c.approved_at.desc(), payment.c.id)
+    )
+    return [Paid(*row) for row in db.execute(query.limit(limit))]
+
+
+def blank_old(db: Connection, cutoff: datetime, masked: str, limit: int) -> int:
+    """Take name and number out of payments older than that; how many."""
+    old = and_(broadcast.c.approved_at < cutoff, payment.c.name != "")
+    ids = db.execute(select(payment.c.id).join(broadcast).where(old).order_by(payment.c.id).limit(limit)).scalars()
+    values = [{"key": key, "name": "", "phone": masked} for key in ids]
+    if values:
+        db.execute(update(payment).where(payment.c.id == bindparam("key")), values)
+    return len(values)
+
+
+def forget(db: Connection, phones: Sequence[str]) -> None:
+    """Take these numbers out of the payments at once."""
+    stored = [sealed(phone) for phone in phones]
+    db.execute(update(payment).where(payment.c.phone.in_(stored)).values(name="", phone="*"))
