@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -142,9 +142,8 @@ def test_masked_names() -> None:
 
 async def forecast(hall: Hall, hours: int = 2) -> None:
     issued = hall.clock.now() - timedelta(hours=hours)
-    day = [
-        weather.Day(datetime.fromisoformat(one["date"]).date(), one["weather"], 1.0, 12.0, "北风3级") for one in days
-    ]
+    skies = ((2, "晴"), (3, "小雪"))
+    day = [weather.Day(date(2026, 11, n), what, 1.0, 12.0, "北风3级") for n, what in skies]
     made = weather.Forecast(
         area="610899100", name="枣原镇", source="清宁县气象台", issued_at=issued, days=tuple(day), official=True
     )

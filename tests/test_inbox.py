@@ -122,7 +122,7 @@ async def test_an_own_case_number_goes_before_the_open_case_and_reopens_a_closed
 
 async def test_somebody_elses_number_is_no_number(light: Hall) -> None:
     await light.hears(ASKS)
-    await light.hears("26030200017 的事我要补充 材料在我这", phone=SON)
+    await light.hears("26030200017 那件 我家养老钱也停了", phone=SON)
     mother, son = await light.all_cases()
     assert (mother.phone, son.phone) == (MOTHER, SON)
     assert [event.body for event in (await light.cases.show(mother.number)).events if event.kind == "text"] == [ASKS]

@@ -3,8 +3,9 @@
 Policy
 - None to service numbers, to our own, to numbers that no text can reach.
 - One acknowledgement per case in `acknowledge_once_minutes`; five answers of whatever kind in that span, ten to who
-  asks for what service words give; none after three in a row without a word from the hall, counted over a day, so that two gateways fall silent
-  and a person who comes back next week does not wait in vain. Answers to prompts and to service words do not count.
+  asks for what service words give.
+- None after three in a row without a word from the hall, counted over a day, so that two gateways fall silent and a
+  person who comes back next week does not wait in vain. Answers to prompts and to service words do not count.
 """
 
 from __future__ import annotations
