@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
-from gateway import hall, settings, templates
+from gateway import hall, offers, rota, rules, settings, templates
 from gateway.carriers.simulator import SimulatorSettings
 from gateway.cli import build
 from gateway.cli.help import hoisted
@@ -43,6 +43,7 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "[webhook]": (settings.Webhook, set()),
     "[dispatch]": (settings.Dispatch, set()),
     "[inbound]": (settings.Inbound, set()),
+    "[cases]": (settings.CaseSettings, set()),
     "[retention]": (settings.Retention, set()),
     "+++": (templates.Front, set()),
     "[fields]": (templates.Field, set()),
@@ -52,6 +53,16 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "case_days": (hall.CaseDays, set()),
     "[[windows.items]]": (hall.Item, set()),
     "materials": (hall.Material, set()),
+    "duty.toml": (rota.Duty, set()),
+    "[[officers]]": (rota.Officer, set()),
+    "[[rota]]": (rota.Turn, set()),
+    "[[jobs]]": (offers.Job, set()),
+    "[[courses]]": (offers.Course, set()),
+    "offers.toml": (offers.Offers, set()),
+    "scoring.toml": (rules.Scoring, set()),
+    "[[rules]]": (rules.Rule, set()),
+    "[[bands]]": (rules.Band, set()),
+    "[[disqualified]]": (rules.Disqualified, set()),
 }
 """Heading in docs/settings.md -> its table, and what is not written as a key: names that the heading itself gives."""
 
