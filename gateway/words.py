@@ -130,8 +130,8 @@ _LONGEST_SAYING = 60
 # A sentence that asks us to stop is put together from these parts. They are atomic and possessive: each is read once,
 # or repetition would double the work.
 _PARTS = {
-    "please": "(?>从今以后|从今往后|今后|以后|往后|从现在起|请帮我|请给我|求求你们|求你们|求求你|麻烦你们|麻烦|你们|请"
-    "|能不能|可不可以|能否|可以|能|就|也|都|再也|千万|赶紧|立即|马上|快|我们|我|帮我|帮忙|给我|要求|申请|想要|想|要)*+",
+    "please": "(?>从今以后|从今往后|今后|以后|往后|从现在起|请帮我|请给我|请给|请"
+    "|求求你们|求你们|求求你|麻烦你们|麻烦给|麻烦|你们|能不能|可不可以|能否|可以|能|就|也|都|再也|千万|赶紧|立即|马上|快|我们|我|帮我|帮忙|给我|要求|申请|想要|想|要)*+",
     "stop": "(?>不要|不用|不必|不需要|不想要?|不准|不许|别|甭|莫|请勿|勿|再不要|停止|暂停)",
     "unwilling": "(?>不想|不愿意?|不要|不需要|不|拒绝)(?>再|要|想|继续)*+",
     "unwanted": "(?>不想要|不要|不需要|不订阅?|不收)",
@@ -156,7 +156,8 @@ _PARTS = {
 _SENTENCES = (
     "please stop again to_me again send done (these kind)? to_me done",  # 以后别再给我发短信了，谢谢
     "please these kind 我? stop again to_me again send done",  # 你们的短信不要再发了
-    "please unwilling receive (these kind)? done",  # 不想再收到你们的短信
+    "please unwilling receive these kind done",  # 不想再收到你们的短信
+    "please 不想?再 receive done",  # 不想再收到了；「不收了」说的可能是别的
     "please unwanted these kind done",  # 我不要你们的短信
     "please [把将] these texts to_me (全?都)? off done",  # 把我的短信全都停了
     "please these texts 我? (全?都)? not_wanted done",  # 你们的短信我不要了；「短信停了」说的是别的
@@ -165,7 +166,8 @@ _SENTENCES = (
     "(please|texts) signed_off done (these kind)? done",  # 麻烦退订一下你们的短信
     "please [把将] my_number list? removed done",  # 把我的号码从名单上删了
     "please [把将] (我|my_number) (list removed|(移出|踢出|退出) list) done",  # 把我从名单里删了
-    "please stop? disturb done",  # 请勿打扰
+    "please stop disturb done",  # 请勿打扰
+    "please 不再? (订|订阅) 了? done",  # 不订了
 )
 _STOPS = tuple(
     re.compile(re.sub("[a-z_]+", lambda part: _PARTS[part[0]], sentence).replace(" ", "")) for sentence in _SENTENCES

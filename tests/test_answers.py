@@ -271,6 +271,6 @@ async def test_a_payout_keeps_what_was_paid_and_composing_anew_keeps_it_once(sto
     since = hall.clock.now() - timedelta(days=9)
     found = await store.read(payments.to_number, MOTHER, since, 5)
     assert [(one.name, one.amount) for one in found] == [("高秀英", Decimal("1.50"))]
-    assert await store.write(payments.blank_old, hall.clock.now(), "*", 10) == 2
+    assert await store.write(payments.blank_old, hall.clock.now(), 10) == 2
     await store.write(payments.throw_away, key)
     assert await store.read(payments.to_number, MOTHER, since, 5) == []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from desk import SITE, site
 from sqlalchemy import select
-from town import AUDITOR, BOSS, DEPUTY, KEEPER, VILLAGE, Town, at, clerk
+from town import AUDITOR, BOSS, DEPUTY, KEEPER, SITE, VILLAGE, Town, at, clerk, site
 
 from gateway.config import Config, Scoring, load
 from gateway.errors import Conflict, Invalid, NotFound, Refused
@@ -53,11 +53,11 @@ async def finished(town: Town, opened: str = "07-06T10:00", who: str = HE, windo
 
 async def test_a_case_that_is_signed_late_and_finished_late(sqlite_store: Store) -> None:
     town = Town(sqlite_store)
-    number = await town.promised(opened="07-06T10:00")  # signed by 16:00, answered by the 7th, finished by the 9th
-    await town.happens(number, H.SIGNED, "07-06T16:30", HE)
+    number = await town.promised(opened="07-06T10:00")  # signed by 16:30, answered by the 7th, finished by the 9th
+    await town.happens(number, H.SIGNED, "07-06T16:31", HE)
     await town.happens(number, H.REPLIED, "07-07T17:00", HE)
     await town.settles(number, "07-14T09:00", HE)
-    added = await town.scores.run(JULY, by=BOSS)
+    assert await town.scores.run(JULY, by=BOSS) == 8
     assert await town.points("minzheng") == [
         ("late-signed", "-0.5"),
         ("overdue", "-2"),
@@ -84,7 +84,7 @@ async def test_on_the_due_day_after_hours_is_late_but_no_day_late(sqlite_store: 
     number = await town.promised(opened="07-06T10:00")
     await town.happens(number, H.SIGNED, "07-06T10:30", HE)
     await town.happens(number, H.REPLIED, "07-06T10:30", HE)
-    await town.settles(number, "07-09T18:00", HE)
+    await town.settles(number, "07-09T18:01", HE)
     await town.scores.run(JULY, by=BOSS)
     assert await town.points("minzheng") == [("overdue", "-2"), ("finished", "+0.2")]
 
@@ -92,9 +92,9 @@ async def test_on_the_due_day_after_hours_is_late_but_no_day_late(sqlite_store: 
 async def test_in_time_to_the_minute(sqlite_store: Store) -> None:
     town = Town(sqlite_store)
     number = await town.promised(opened="07-06T10:00")
-    await town.happens(number, H.SIGNED, "07-06T16:00", HE)
-    await town.happens(number, H.REPLIED, "07-07T17:30", HE)
-    await town.settles(number, "07-09T17:30", HE)
+    await town.happens(number, H.SIGNED, "07-06T16:30", HE)
+    await town.happens(number, H.REPLIED, "07-07T18:00", HE)
+    await town.settles(number, "07-09T18:00", HE)
     await town.scores.run(JULY, by=BOSS)
     assert await town.points("minzheng") == [("finished", "+0.2")]
 
@@ -108,7 +108,7 @@ async def test_days_that_waited_for_papers_are_not_late(sqlite_store: Store) -> 
     await town.settles(number, "07-16T09:00", HE)
     await town.scores.run(JULY, by=BOSS)
     late = [one.why for one in (await town.scores.show("minzheng", JULY)).points if one.rule == "late-day"]
-    assert [why[14:19] for why in late] == ["7月10日", "7月16日"]
+    assert [why.split()[1].partition("仍")[0] for why in late] == ["7月10日", "7月16日"]
 
 
 async def test_a_pause_before_the_due_time_moves_it(sqlite_store: Store) -> None:
@@ -272,7 +272,7 @@ async def test_running_again_adds_only_what_is_new(store: Store) -> None:
     town = Town(store, "07-10T09:00")
     await finished(town)
     late = await town.promised(opened="07-06T10:00")
-    assert await town.scores.run(by=BOSS) == 7  # this month: of each kind of lateness one, and the first late day
+    assert await town.scores.run(by=BOSS) == 6  # this month: each kind of lateness once, the first late day
     assert await town.scores.run(JULY, by=BOSS) == 0
     await finished(town)
     await town.settles(late, "07-14T08:40", HE)
@@ -280,25 +280,21 @@ async def test_running_again_adds_only_what_is_new(store: Store) -> None:
     assert await town.scores.run(by=KEEPER) == 6
     assert await town.scores.run(by=KEEPER) == 0
     rows = await store.read(lambda db: db.execute(select(point).order_by(point.c.id)).all())
-    assert len(rows) == 13
+    assert len(rows) == 12
     assert {row.by for row in rows} == {"guo-zhuren", "admin"}
     audited = await store.read(lambda db: db.execute(select(audit.c.verb, audit.c.what)).all())
-    assert [(one.verb, one.what["added"]) for one in audited] == [("scores.run", 7), ("scores.run", 6)]
+    assert [(one.verb, one.what["added"]) for one in audited] == [("scores.run", 6), ("scores.run", 6)]
 
 
 async def test_a_month_that_has_not_begun(sqlite_store: Store) -> None:
     town = Town(sqlite_store)
-    for month, said in (
-        ("2026-09", "has not begun"),
-        ("2026-13", "months are written"),
-        ("七月", "months are written"),
-    ):
+    for month, said in (("2026-09", "has not begun"), ("2026-13", "are written"), ("七月", "are written")):
         with pytest.raises(Refused, match=said):
             await town.scores.run(month, by=BOSS)
 
 
 async def test_without_a_rule_file_nothing_is_counted(sqlite_store: Store) -> None:
-    config = site()[0]
+    config = site()
     text = config.sources["config.toml"].replace('scoring = "scoring.toml"', "")
     bare = config.model_copy(update={"sources": {"config.toml": text}, "scoring": Scoring()})
     with pytest.raises(Refused, match="names no"):
@@ -371,7 +367,7 @@ async def test_ranks_bands_and_trend(sqlite_store: Store) -> None:
     ]
     officers = await town.scores.board(JULY, "officer")
     assert [(one.rank, one.subject, one.name) for one in officers[:3]] == [
-        (1, "officer:he-fang", "何芳"),
+        (1, "officer:he-fang", "贺芳"),
         (2, "officer:bai-jun", "白军"),
         (2, "officer:cao-juan", "曹娟"),
     ]
@@ -397,37 +393,28 @@ async def test_whoever_has_gone_keeps_their_points(sqlite_store: Store) -> None:
 async def test_two_complaints_upheld_within_22_working_days(sqlite_store: Store) -> None:
     town = Town(sqlite_store, "08-31T12:00")
     number = await finished(town)
-    days = [at(f"{day}T04:00").date() for day in ("07-01", "08-03", "07-30")]
-    first = await town.scores.give(
-        "minzheng", "complaint-upheld", "态度生硬，经查实", by=BOSS, day=days[0], number=number
-    )
-    await town.scores.give("minzheng", "complaint-upheld", "再次查实", by=BOSS, day=days[1])
+    give, days = town.scores.give, [date(2026, 7, 1), date(2026, 8, 3), date(2026, 7, 30)]
+    rude = "态度生硬，经查实"
+    first = await give("minzheng", "complaint-upheld", rude, by=BOSS, day=days[0], number=number)
+    await give("minzheng", "complaint-upheld", "再次查实", by=BOSS, day=days[1])
     assert (await town.scores.show("minzheng", AUGUST)).standing.disqualified == ""  # 24 working days
-    await town.scores.give("minzheng", "complaint-upheld", "又一次", by=KEEPER, day=days[2])
+    await give("minzheng", "complaint-upheld", "又一次", by=KEEPER, day=days[2])
     board = await town.scores.board(AUGUST)
-    assert (board[-1].name, board[-1].rank, board[-1].disqualified) == (
-        "民政社保",
-        None,
-        "22个工作日内两次被投诉并查实",
-    )
+    last = board[-1]
+    assert (last.name, last.rank, last.disqualified) == ("民政社保", None, "22个工作日内两次被投诉并查实")
     assert {one.rank for one in board[:-1]} == {1}
     assert (await town.scores.board(JULY))[-1].rank is None  # the 1st and the 30th are 22 working days
     (shown,) = [one for one in (await town.scores.show("minzheng", JULY)).points if one.id == first]
-    assert (shown.number, shown.why, shown.by, shown.points) == (number, "态度生硬，经查实", BOSS.login, Decimal(-10))
+    assert (shown.number, shown.why, shown.by, shown.points) == (number, rude, BOSS.login, Decimal(-10))
     assert all(one.rank for one in await town.scores.board(JUNE))
 
 
 async def test_the_veto_lasts_until_the_years_end(sqlite_store: Store) -> None:
     town = Town(sqlite_store, "12-31T12:00")
-    for day in ("03-02", "05-06", "05-07"):
-        number = await town.promised(opened=f"{day}T10:00")
-        await town.settles(number, f"{day}T10:01", HE)
-    for number, opened in (("a", "02-02"), ("b", "02-03"), ("c", "02-04")):
-        case = await town.opens(opened=f"{opened}T10:00", due_at=f"{opened}T11:00", officer=HE)
-        await town.settles(case, f"{opened}T11:30", HE)
-        assert number
-    for month in ("2026-02", "2026-03"):
-        await town.scores.run(month, by=BOSS)
+    for day in ("02-02", "02-03", "02-04"):
+        number = await town.opens(opened=f"{day}T10:00", due_at=f"{day}T11:00", officer=HE)
+        await town.settles(number, f"{day}T11:30", HE)
+    await town.scores.run("2026-02", by=BOSS)
     assert (await town.scores.show("minzheng", "2026-11")).standing.disqualified == "一年超期办件3件"
     assert (await town.scores.show("minzheng", "2026-01")).standing.disqualified == ""
     assert (await town.scores.show("minzheng", "2027-01")).standing.disqualified == ""
@@ -450,7 +437,7 @@ async def test_what_cannot_be_given(sqlite_store: Store) -> None:
     with pytest.raises(NotFound, match="no case"):
         await give("zhengwu", "absent", "x", by=BOSS, number="26070100000")
     with pytest.raises(Refused, match="has not come"):
-        await give("zhengwu", "absent", "x", by=BOSS, day=at("08-03T10:00").date())
+        await give("zhengwu", "absent", "x", by=BOSS, day=date(2026, 8, 3))
 
 
 # -- appeals -------------------------------------------------------------------------------------------------------
@@ -482,10 +469,12 @@ async def test_a_reversed_point_is_kept_and_counts_no_more(store: Store) -> None
     assert kept.appeal_reason == "政策不允许，不是态度问题"
     assert await town.scores.run(JULY, by=BOSS) == 0  # nor does it come back
     assert await town.scores.appeals() == []
-    verbs = await store.read(
-        lambda db: db.execute(select(audit.c.verb).order_by(audit.c.day, audit.c.seq)).scalars().all()
-    )
-    assert verbs == ["scores.run", "scores.appeal", "scores.decide"]
+    verbs = select(audit.c.verb).order_by(audit.c.day, audit.c.seq)
+    assert await store.read(lambda db: db.execute(verbs).scalars().all()) == [
+        "scores.run",
+        "scores.appeal",
+        "scores.decide",
+    ]
 
 
 async def test_an_upheld_point_stands(sqlite_store: Store) -> None:
@@ -582,7 +571,7 @@ async def test_a_restricted_case_is_not_named_to_those_it_is_about(sqlite_store:
 
 
 def test_the_sample_rules_are_in_order() -> None:
-    scoring = site()[0].scoring
+    scoring = site().scoring
     assert (scoring.version, scoring.base) == ("2026-07-01", Decimal(90))
     assert scoring.rule("late-day-complaint") is not None
     assert {one.least for one in scoring.bands} == {90, 80, 60, -1000}

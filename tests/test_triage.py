@@ -121,6 +121,11 @@ def test_no_question_is_an_opt_out_and_no_clear_one_is_missed(triage: Triage, ro
         assert found.window is not None, found
 
 
+def test_what_only_looks_like_an_opt_out_goes_to_a_person(triage: Triage) -> None:
+    found = triage.read("bie fa le")  # an example says what it means, but only whole words and sentences take effect
+    assert (found.intent, found.window) == (Intent.UNCLEAR, FRONT_DESK)
+
+
 # --- whatever the examples say -----------------------------------------------------------------------------
 
 
@@ -150,6 +155,11 @@ def test_danger_pages_whoever_is_on_duty(triage: Triage, text: str, danger: str 
     assert found.danger == danger, found
     if danger:
         assert found.window and found.urgent and "险情" in found.why
+
+
+def test_danger_is_found_in_the_middle_of_a_long_text(triage: Triage) -> None:
+    found = triage.read("粮补的事 " * 100 + "后沟山洪下来了 " + "粮补的事 " * 100)
+    assert (found.window, found.danger) == ("caizheng", "洪水")
 
 
 COMPLAINTS = [

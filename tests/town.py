@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from desk import site
-
 from gateway.cases import issue_number, promises
 from gateway.clocks import Promise, Span
-from gateway.config import Config
+from gateway.config import Config, load
 from gateway.model import Happened, Role
 from gateway.officials import Official
 from gateway.scores import Scores
@@ -18,6 +18,7 @@ from gateway.store import Connection, Store
 from gateway.store import cases as rows
 from gateway.worktime import ManualClock
 
+SITE = Path(__file__).parents[1]
 ZONE = ZoneInfo("Asia/Shanghai")
 VILLAGE, OTHER, TOWN = "610899100201", "610899100202", "610899100"
 BOSS = Official("guo-zhuren", "郭海燕", frozenset({Role.DIRECTOR}), TOWN)
@@ -26,9 +27,14 @@ KEEPER = Official("admin", "管理员", frozenset({Role.ADMIN}), "")
 AUDITOR = Official("shen", "审计", frozenset({Role.AUDITOR}), "")
 
 
+@cache
+def site() -> Config:
+    return load(SITE)
+
+
 def at(text: str) -> datetime:
-    """07-06T10:00 of 2026 on the site's clock."""
-    return datetime.fromisoformat(f"2026-{text}").replace(tzinfo=ZONE).astimezone(UTC)
+    """07-06T10:00 of 2026, or 2025-07-06T10:00, on the site's clock."""
+    return datetime.fromisoformat(text if len(text) > 11 else f"2026-{text}").replace(tzinfo=ZONE).astimezone(UTC)
 
 
 def clerk(login: str) -> Official:
@@ -40,15 +46,15 @@ class Town:
 
     def __init__(self, store: Store, now: str = "08-01T09:00", config: Config | None = None) -> None:
         self.store, self.clock = store, ManualClock(at(now))
-        self.config = config or site()[0]
+        self.config = config or site()
         self.scores = Scores(store, self.config, self.clock)
         self._count = 0
 
     async def opens(self, window: str = "minzheng", opened: str = "07-06T10:00", **values: Any) -> str:
-        """A case; texts that end in `_at` are read as moments. Its number."""
+        """A case; what ends in `_at` or `_since` is read as a moment. Its number."""
         self._count += 1
         number = issue_number(date(2026, 7, 1), self._count)
-        given = {key: at(one) if key.endswith("_at") and one else one for key, one in values.items()}
+        given = {key: at(one) if key.endswith(("_at", "_since")) and one else one for key, one in values.items()}
         base = {"number": number, "phone": "+8613800130001", "window": window, "kind": "consult", "state": "open"}
         base |= {"area": VILLAGE, "title": "低保的事", "opened_at": at(opened)}
         if "closed_at" in given:

@@ -25,6 +25,7 @@ from gateway.cli import (
     cases,
     duty,
     notices,
+    offers,
     officials,
     reports,
     roster,
@@ -83,7 +84,14 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
     ),
     (
         ("来信", "What comes in"),
-        {"inbound": cases.inbound, "cases": cases.cases, "triage": triage.triage, "duty": duty.duty},
+        {
+            "inbound": cases.inbound,
+            "cases": cases.cases,
+            "triage": triage.triage,
+            "guide": offers.guide,
+            "offers": offers.offers,
+            "duty": duty.duty,
+        },
     ),
     (
         ("查看", "Looking"),

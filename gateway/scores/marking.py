@@ -248,8 +248,8 @@ def _holders(row: Any, events: Sequence[Any]) -> Iterator[_Had]:
     moves = [event for event in events if event.kind in _MOVES]
     opening = next((event.data["window"] for event in events if "promise" in event.data), None)
     window = opening or (moves[0].data.get("from") if moves else None) or row.window
-    signed = any(event.kind in _SIGNS for event in events)
-    officer = "" if signed or moves else row.officer or ""
+    written = opening is None and not moves and not any(event.kind in _SIGNS for event in events)
+    officer = row.officer or "" if written else ""
     yield _Had(row.opened_at, window, officer)
     for event in events:
         if event.kind in _MOVES:

@@ -2,17 +2,18 @@
 
 Policy
 - A row belongs to a broadcast and counts once that is approved; what is composed anew takes its rows with it.
-- Amounts are yuan with two places. Names and numbers are blanked with the texts of their broadcast.
+- Amounts are yuan with two places. Names and numbers are blanked once nobody is answered from them any more, and at
+  once where somebody is to be forgotten: the sums stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, and_, delete, func, select, update
 
 from gateway.model import BroadcastState
 from gateway.store import bulk
@@ -21,6 +22,10 @@ from gateway.store.types import sealed
 
 COLUMNS = ("broadcast_id", "phone", "name", "item", "amount")
 TOLD = (BroadcastState.APPROVED, BroadcastState.STOPPED)
+ANSWERED_DAYS = 366
+"""So far back people are answered what was paid to them."""
+NOBODY = "*"
+"""The number of a row whose person is forgotten."""
 
 
 class Paid(NamedTuple):
@@ -53,17 +58,20 @@ def to_number(db: Connection, phone: str, since: datetime, limit: int) -> list[P
     return [Paid(*row) for row in db.execute(query.limit(limit))]
 
 
-def blank_old(db: Connection, cutoff: datetime, masked: str, limit: int) -> int:
-    """Take name and number out of payments older than that; how many."""
-    old = and_(broadcast.c.approved_at < cutoff, payment.c.name != "")
-    ids = db.execute(select(payment.c.id).join(broadcast).where(old).order_by(payment.c.id).limit(limit)).scalars()
-    values = [{"key": key, "name": "", "phone": masked} for key in ids]
-    if values:
-        db.execute(update(payment).where(payment.c.id == bindparam("key")), values)
-    return len(values)
+def blank_old(db: Connection, cutoff: datetime, limit: int) -> int:
+    """Take name and number out of payments older than that, also of those that nobody approved; how many."""
+    told_at = func.coalesce(broadcast.c.approved_at, broadcast.c.created_at)
+    old = and_(told_at < cutoff, payment.c.name != "")
+    query = select(payment.c.id).join(broadcast).where(old).order_by(payment.c.id).limit(limit)
+    ids = db.execute(query).scalars().all()
+    if ids:
+        db.execute(update(payment).where(payment.c.id.in_(ids)).values(name="", phone=NOBODY))
+    return len(ids)
 
 
-def forget(db: Connection, phones: Sequence[str]) -> None:
-    """Take these numbers out of the payments at once."""
-    stored = [sealed(phone) for phone in phones]
-    db.execute(update(payment).where(payment.c.phone.in_(stored)).values(name="", phone="*"))
+def forget(db: Connection, phones: Collection[str], names: Collection[str] | None = None) -> None:
+    """Take these numbers out of the payments at once, or only these people on them."""
+    theirs = [payment.c.phone.in_([sealed(phone) for phone in phones])]
+    if names is not None:
+        theirs.append(payment.c.name.in_(names))
+    db.execute(update(payment).where(*theirs).values(name="", phone=NOBODY))

@@ -5,8 +5,10 @@ Policy
   and bodies "", links to a person null. A body that many texts share names nobody and stays.
 - A text's days begin when it was queued or last handed to an operator, whichever is later. A text that may still leave
   is never touched, however old it is: its number is needed, and approvals are bound to it.
-- Unmatched receipts and prompts serve nothing once they are old, and are deleted. So is, of a forgotten number, the
-  consent ledger after its days; its closed cases are blanked. Other cases are files of the hall and are not swept.
+- Unmatched receipts, prompts and the parts of texts that were put together serve nothing once they are old, and are
+  deleted. So is, of a forgotten number, the consent ledger after its days; its closed cases are blanked. Other cases
+  are files of the hall and are not swept.
+- Payments are kept as long as people are answered from them (`payments.ANSWERED_DAYS`), or longer where texts are.
 - One call is one transaction of at most `limit` rows of each kind, so that no sweep holds up a watermark. Killed
   between two calls nothing is lost: what is blank is not found again.
 """
@@ -23,6 +25,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.model import BroadcastState, CaseState, ParcelState, home_parcel
 from gateway.phone import mask
+from gateway.store import parts, payments, signups
 from gateway.store.parcels import home_of
 from gateway.store.tables import (
     broadcast,
@@ -31,6 +34,7 @@ from gateway.store.tables import (
     consent,
     forgotten,
     inbound,
+    inbound_part,
     left_out,
     message,
     parcel,
@@ -41,7 +45,7 @@ from gateway.store.tables import (
 from gateway.store.types import sealed
 
 SLICE = 1000
-KINDS = ("messages", "inbound", "left_out", "receipts", "prompts", "consent", "cases")
+KINDS = ("messages", "inbound", "left_out", "receipts", "prompts", "parts", "payments", "signups", "consent", "cases")
 _ENDED = (ParcelState.DONE, ParcelState.CANCELLED, ParcelState.EXPIRED)
 _SETTLED = (BroadcastState.APPROVED, BroadcastState.STOPPED, BroadcastState.CANCELLED, BroadcastState.FAILED)
 
@@ -83,9 +87,12 @@ def sweep(
     counts = {
         "messages": len(found.blank),
         "inbound": _sweep_inbound(db, texts, limit),
+        "parts": _delete_old(db, inbound_part.c.stored_at, now - parts.KEPT, limit, inbound_part.c.used),
         "left_out": _sweep_left_out(db, texts, limit),
         "receipts": _delete_old(db, receipt_unmatched.c.parked_at, receipts, limit),
         "prompts": _delete_old(db, prompt.c.until, texts, limit),
+        "payments": payments.blank_old(db, min(texts, now - timedelta(days=payments.ANSWERED_DAYS)), limit),
+        "signups": signups.blank_old(db, texts, limit),
         **_sweep_forgotten(db, texts, limit),
     }
     others = (count for kind, count in counts.items() if kind != "messages")
@@ -175,9 +182,13 @@ def blank_left_out(db: Connection, keys: Sequence[tuple[int, int]]) -> None:
         db.execute(update(left_out).where(mine), values)
 
 
-def _delete_old(db: Connection, moment: Any, cutoff: datetime, limit: int) -> int:
+def _delete_old(
+    db: Connection, moment: Any, cutoff: datetime, limit: int, which: ColumnElement[bool] | None = None
+) -> int:
     table = moment.table
-    old = select(table.c.id).where(moment < cutoff).order_by(table.c.id).limit(limit)
+    query = select(table.c.id).where(moment < cutoff)
+    query = query if which is None else query.where(which)
+    old = query.order_by(table.c.id).limit(limit)
     return db.execute(delete(table).where(table.c.id.in_(old))).rowcount
 
 
@@ -205,7 +216,7 @@ def _blank_cases(db: Connection, ids: Collection[int], cutoff: datetime) -> set[
     over = and_(case.c.id.in_(ids), case.c.state == CaseState.CLOSED, case.c.closed_at < cutoff)
     rows = db.execute(select(case.c.id, case.c.phone).where(over)).all()
     for row in rows:
-        values = {"phone": masked(row.phone), "title": "", "person_id": None}
+        values = {"phone": masked(row.phone), "title": "", "person_id": None, "name": None, "behalf": None}
         db.execute(update(case).where(case.c.id == row.id).values(**values))
         db.execute(update(case_event).where(case_event.c.case_id == row.id).values(body=""))
     return {row.id for row in rows}

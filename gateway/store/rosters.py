@@ -21,7 +21,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
-from gateway.store import bulk
+from gateway.store import bulk, payments, signups
 from gateway.store import consent as ledger
 from gateway.store.tables import case, consent, forgotten, left_out, message, person, prompt, roster_import
 from gateway.store.types import sealed
@@ -207,7 +207,10 @@ def without_number(db: Connection, name: str, village: str) -> list[Any]:
 
 
 def remove(db: Connection, ids: Collection[int], phones: Collection[str]) -> None:
-    """Delete people. Texts sent to `phones` remain, but no longer say to whom."""
+    """Delete people. Texts sent to `phones` remain, but no longer say to whom; payments and sign-ups name nobody."""
+    names = db.execute(select(person.c.name).where(person.c.id.in_(ids))).scalars().all()
+    payments.forget(db, phones, names)
+    signups.forget(db, phones, names)
     db.execute(delete(person).where(person.c.id.in_(ids)))
     theirs = and_(message.c.phone.in_([sealed(phone) for phone in phones]), message.c.person_id.in_(ids))
     db.execute(update(message).where(theirs).values(person_id=None))
@@ -219,6 +222,8 @@ def let_number_go(db: Connection, phone: str, phone_hmac: str, now: datetime) ->
     """Nobody uses this number any more: keep its opt-outs under the HMAC, and note what is to go later."""
     db.execute(update(person).where(person.c.taker_phone == sealed(phone)).values(taker_phone=None))
     db.execute(delete(prompt).where(prompt.c.phone == sealed(phone)))
+    payments.forget(db, [phone])
+    signups.forget(db, [phone])
     rows = ledger.history(db, phone)
     cases = db.execute(select(case.c.id).where(case.c.phone == sealed(phone))).scalars().all()
     before = _kept(db, phone_hmac)

@@ -3,11 +3,13 @@
 Policy
 - One row per course, number and name: who signs up again after leaving goes to the end of the line.
 - Whoever changes a course's list holds it first (`hold_course`), so that the last place is given once.
+- Names and numbers are blanked some time after the last change, or at once for whoever is to be forgotten.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +20,8 @@ from gateway.store.tables import signup
 from gateway.store.types import sealed
 
 IN, WAITING, OUT = "in", "waiting", "out"
+NOBODY = "*"
+"""The number of a row whose person is forgotten."""
 
 
 def hold_course(db: Connection, course: str) -> None:
@@ -75,10 +79,24 @@ def move(db: Connection, signup_id: int, state: str, now: datetime) -> None:
     db.execute(update(signup).where(signup.c.id == signup_id).values(state=state, changed_at=now))
 
 
-def forget(db: Connection, phones: list[str]) -> None:
-    """Take these numbers out of all lists."""
-    c = signup.c
-    mine = c.phone.in_([sealed(phone) for phone in phones])
-    for row in db.execute(select(c.id).where(mine)).all():
-        gone = {"phone": "*", "name": f"*{row.id}", "person_id": None, "state": OUT}
-        db.execute(update(signup).where(c.id == row.id).values(**gone))
+def blank_old(db: Connection, cutoff: datetime, limit: int) -> int:
+    """Take name and number out of rows that nobody changed since then; how many. Where they stood stays."""
+    old = select(signup.c.id).where(signup.c.changed_at < cutoff, signup.c.phone != NOBODY)
+    ids = db.execute(old.order_by(signup.c.id).limit(limit)).scalars().all()
+    _blank(db, ids, {})
+    return len(ids)
+
+
+def forget(db: Connection, phones: Collection[str], names: Collection[str] | None = None) -> None:
+    """Take these numbers out of all lists at once, or only these people on them."""
+    theirs = [signup.c.phone.in_([sealed(phone) for phone in phones])]
+    if names is not None:
+        theirs.append(signup.c.name.in_(names))
+    _blank(db, db.execute(select(signup.c.id).where(*theirs)).scalars().all(), {"state": OUT})
+
+
+def _blank(db: Connection, ids: Collection[int], more: Mapping[str, str]) -> None:
+    """Names stay unlike each other, as a list has each of a number once."""
+    for one in ids:
+        gone = {"phone": NOBODY, "name": f"{NOBODY}{one}", "person_id": None, "inbound_id": None}
+        db.execute(update(signup).where(signup.c.id == one).values(**gone, **more))

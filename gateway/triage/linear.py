@@ -66,10 +66,3 @@ class Linear:
         raised = np.exp(margins - margins.max(initial=0))
         shares = raised / raised.sum()
         return {self.labels[at]: float(shares[at]) for at in np.argsort(-shares, kind="stable")}
-
-    def evidence(self, row: Sequence[str], label: str) -> list[tuple[str, float]]:
-        """The features that speak for `label`, strongest first."""
-        known, values = self._vector(row)
-        parts = values * self._weights[known, self.labels.index(label)]
-        names = [feature for feature in row if feature in self._index]
-        return sorted(zip(names, map(float, parts), strict=True), key=lambda pair: -pair[1])

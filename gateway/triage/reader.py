@@ -28,6 +28,8 @@ WINDOW_FROM = 0.30
 ITEM_FROM = 0.40
 SAME_FROM = 0.92
 """An example this like the text decides as a whole: what an official corrected once stays corrected."""
+LONGEST_WEIGHED = 400
+"""Characters; of a longer text its beginning and its end are weighed, but danger is looked for in all of it."""
 MENU_AT_MOST = 5
 SPLIT_FROM = 0.55
 
@@ -93,7 +95,7 @@ class Triage:
             return Understanding(word.intent, why=f"整条就是「{NAMES[word.intent]}」的说法")
         if idle := words.opens_nothing(text, from_service=signs.advertises(text)):
             return Understanding(idle, why=f"整条是{NAMES[idle]}")
-        look = self._eyes.see(text)
+        look = self._eyes.see(_weighed(text))
         if not look.whole:
             return Understanding(Intent.UNCLEAR, why="没有文字可读")
         if intent := SERVICE_WORDS.get(look.whole):
@@ -181,7 +183,8 @@ class Triage:
     # -- what is added to every answer ------------------------------------------------------------------------
 
     def _finished(self, text: str, look: Seen, found: Understanding) -> Understanding:
-        danger = signs.danger(look.whole)
+        said = look.whole if len(text) <= LONGEST_WEIGHED else words.normalise(text)
+        danger = signs.danger(said)
         if danger and found.intent is not Intent.SPAM and (found.window is None or found.intent is Intent.UNCLEAR):
             desk = SAFETY if SAFETY in self._names else FRONT_DESK
             found = Understanding(Intent.FEEDBACK, desk, why=found.why)
@@ -191,8 +194,8 @@ class Triage:
         return replace(
             found,
             danger=danger,
-            urgent=bool(danger) or signs.urgent(look.whole),
-            confidential=signs.confidential(look.whole) or found.about is not None,
+            urgent=bool(danger) or signs.urgent(said),
+            confidential=signs.confidential(said) or found.about is not None,
             why=f"{found.why}；险情：{danger}" if danger else found.why,
         )
 
@@ -211,7 +214,7 @@ class Triage:
         """With the windows of its matters, where there are several; three or more have no leader but the front desk."""
         if found.intent is Intent.COMPLAINT or not _SEVERAL.search(text):
             return found
-        matters = tuple(dict.fromkeys(filter(None, map(self._clear_window, _PARTS.split(text)))))
+        matters = tuple(dict.fromkeys(filter(None, map(self._clear_window, _PARTS.split(_weighed(text))))))
         if len(matters) < 2:
             return found
         window = FRONT_DESK if len(matters) > 2 else found.window
@@ -254,6 +257,11 @@ def _likeliest(shares: Mapping[str, float]) -> tuple[Intent, float]:
         best = max(cases, key=lambda label: cases[label])
         return _intent(best), cases[best]
     return intent, share
+
+
+def _weighed(text: str) -> str:
+    half = LONGEST_WEIGHED // 2
+    return text if len(text) <= LONGEST_WEIGHED else f"{text[:half]}\n{text[-half:]}"
 
 
 def _intent(label: str) -> Intent:
