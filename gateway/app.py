@@ -39,7 +39,6 @@ from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
 from gateway.triage import Triage
-from gateway.triage import load as sample_questions
 from gateway.worktime import Calendar, Clock, SystemClock
 
 log = structlog.get_logger()
@@ -69,9 +68,12 @@ class Gateway:
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.scores = Scores(store, site, clock)
         self.answers = Answers(site, self.cases)
-        self.triage = understanding(site, notices)
         self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
+
+    def triage(self) -> Triage:
+        """What reads texts with the site's words and sample questions; made once in a process, which takes a second."""
+        return Triage.of(self.config, topics_of(self.templates.values()))
 
     def _queued(self) -> None:
         if self.dispatcher is not None:
@@ -152,13 +154,6 @@ class Gateway:
         while await self.schedules.clock_behind():
             log.error("clock.behind", hint="gateway schedule confirm-clock")
             await asyncio.sleep(CLOCK_PAUSE_SECONDS)
-
-
-def understanding(site: Config, notices: Mapping[str, Template]) -> Triage:
-    """What reads texts with the site's words and sample questions."""
-    windows = site.hall.windows
-    questions = sample_questions(site.directory, windows)
-    return Triage(windows, questions, topics_of(notices.values()), site.inbound.optout_words)
 
 
 def make_carrier(site: Config, name: str, links: Links) -> Carrier:

@@ -13,11 +13,10 @@ from sqlalchemy import insert, select
 
 from gateway import config, templates
 from gateway.answers import Answers
-from gateway.app import understanding
 from gateway.carriers import Received
 from gateway.cases import Cases
 from gateway.duty import Duty
-from gateway.inbox import Inbox
+from gateway.inbox import Inbox, topics_of
 from gateway.model import Outcome, ParcelState, Priority, Role, message_id
 from gateway.officials import Official
 from gateway.outbox import Outbox
@@ -42,7 +41,8 @@ def site() -> tuple[config.Config, Any]:
 @cache
 def triage() -> Triage:
     """What the sample town's texts are read with; trained once for all tests."""
-    return understanding(*site())
+    config, texts = site()
+    return Triage.of(config, topics_of(texts.values()))
 
 
 class Hall:
@@ -58,7 +58,7 @@ class Hall:
         self.cases = Cases(store, self.config, texts, outbox, self.duty, clock)
         self.answers = Answers(self.config, self.cases)
         own = ("10690001",)
-        self.inbox = Inbox(store, self.config, texts, self.cases, self.answers, triage(), clock, Recent(), own=own)
+        self.inbox = Inbox(store, self.config, texts, self.cases, self.answers, triage, clock, Recent(), own=own)
         self._refs = count(1)
 
     async def hears(self, *texts: str, phone: str = MOTHER, to: str = "", account: str = ACCOUNT) -> None:

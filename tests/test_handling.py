@@ -372,12 +372,12 @@ async def test_split_makes_a_case_of_some_texts_with_the_clock_from_the_first_of
 async def test_merge_keeps_the_older_clock_and_every_text(hall: Hall) -> None:
     await hall.cases.close(NUMBER, by=CLERK)
     await later(hall, "2026-03-03T10:00")
-    await hall.hears("粮补没到账", "2", f"{NUMBER} 还是不行")
+    await hall.hears("粮补面积给我家登错了", "2", f"{NUMBER} 还是不行")
     other = (await hall.all_cases())[1].number
     await hall.cases.merge(NUMBER, other, by=CLERK)
     gone = await case(hall)
     assert (gone.state, gone.closed_how) == (CaseState.CLOSED, "merged")
-    assert set(await texts_of(hall, other)) >= {ASKS, "粮补没到账", f"{NUMBER} 还是不行"}
+    assert set(await texts_of(hall, other)) >= {ASKS, "粮补面积给我家登错了", f"{NUMBER} 还是不行"}
     await hall.hears(f"{NUMBER} 有信没")
     assert (await texts_of(hall, other))[-1] == f"{NUMBER} 有信没"
     with pytest.raises(Refused):

@@ -11,13 +11,13 @@ Policy
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from gateway import words
 from gateway.answers import guide, money, progress, sky, work
 from gateway.cases import Cases
-from gateway.config import Config
+from gateway.config import Config, Course
 from gateway.model import Asked
 from gateway.store import Connection, people, prompts
 from gateway.store.inbound import Waiting
@@ -69,7 +69,7 @@ class Answers:
             return None
         if prompt.kind == Asked.WHICH_ITEM:
             return self._tell_guide(db, choices[digit - 1], text, now)
-        return self._join_course(db, choices[digit - 1], text, now)
+        return self._course_chosen(db, prompt, choices[digit - 1], text, now)
 
     # -- guides --------------------------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class Answers:
         if len(items) == 1:
             return self._tell_guide(db, items[0], text, now)
         named = [found.name for code in items[: guide.MENU_AT_MOST] if (found := self._hall.item(code))]
-        listed = "，".join(f"{n}{name}" for n, name in enumerate(named, 1))
+        listed = work.numbered_list(named)
         said = self._say(db, text, now, Intent.GUIDE, [Spoken("guide-menu", {"事项": listed, "末号": str(len(named))})])
         return self._ask(db, said, text, now, Asked.WHICH_ITEM, items[: guide.MENU_AT_MOST])
 
@@ -99,17 +99,20 @@ class Answers:
 
     def _subsidy(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
         lines = money.lines(db, text.phone, now, self._config.site.zone)
-        if lines:
-            return self._say(db, text, now, Intent.SUBSIDY, [Spoken("subsidy", {"明细": "；".join(lines)})])
         desk = self._hall.window("caizheng") or self._hall.windows[0]
         values = {"窗口": desk.name, "电话": desk.duty_phone}
+        if lines:
+            values["明细"] = "；".join(lines)
+            return self._say(db, text, now, Intent.SUBSIDY, [Spoken("subsidy", values)])
         return self._say(db, text, now, Intent.SUBSIDY, [Spoken("subsidy-none", values)])
 
     def _weather(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
         areas = [person.area for person in people.by_phone(db, text.phone)] or [self._config.site.area]
-        told = sky.told(db, self._config, areas[0], now)
-        name = "weather-answer" if told else "weather-none"
-        return self._say(db, text, now, Intent.WEATHER, [Spoken(name, told or {"电话": self._phone})])
+        if told := sky.told(db, self._config, areas[0], now):
+            return self._say(db, text, now, Intent.WEATHER, [Spoken("weather-answer", told)])
+        last = sky.last(db, self._config, areas[0])
+        values = {"电话": self._phone, "上次": f"上次的旧了，是{last}发的。" if last else ""}
+        return self._say(db, text, now, Intent.WEATHER, [Spoken("weather-none", values)])
 
     def _status(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
         book, intake = self._cases.book, self._cases.intake
@@ -118,13 +121,13 @@ class Answers:
         found = [named] if named is not None else list(intake.open_of(db, text.phone))
         if not found:
             return self._say(db, text, now, Intent.STATUS, [Spoken("status-none", {"电话": self._phone})])
-        lines = progress.lines(found, book)
+        lines = progress.lines(found, book, now)
         return self._say(db, text, now, Intent.STATUS, [Spoken("status", {"进度": "；".join(lines)})])
 
     # -- work and courses ------------------------------------------------------------------------------------------
 
     def _jobs(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
-        today = now.astimezone(self._config.site.zone).date()
+        today = self._today(now)
         offers, whole = self._config.offers, words.normalise(text.body)
         courses = work.open_courses(offers, today)
         if work.asks_for_courses(whole) and courses:
@@ -138,56 +141,94 @@ class Answers:
 
     def _signup(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
         whole = words.normalise(text.body)
-        today = now.astimezone(self._config.site.zone).date()
-        courses = work.named(self._config.offers, whole, today)
-        leaves = work.leaves(whole)
-        if leaves:
-            mine = work.mine(db, self._config.offers, text.phone)
-            courses = [one for one in mine if one in courses] or mine
-        if len(courses) == 1:
-            return (
-                self._leave_course(db, courses[0].code, text, now)
-                if leaves
-                else self._join_course(db, courses[0].code, text, now)
-            )
-        if leaves:
+        courses = self._config.offers.courses
+        named = work.named(courses, whole)
+        if not named and not work.asks_to_sign_up(whole):
             return None
-        return (
-            self._courses(db, text, now)
-            if work.open_courses(self._config.offers, today)
-            else self._no_courses(db, text, now)
-        )
+        if work.leaves(whole):
+            return self._sign_off(db, named, text, now)
+        if (number := work.numbered(whole)) is not None:
+            listed = self._listed(db, text.phone, now)
+            named = [listed[number - 1]] if 1 <= number <= len(listed) else []
+        if len(named) == 1:
+            return self._join_course(db, named[0].code, work.students(db, text.phone, whole), text, now)
+        return self._courses(db, text, now)
 
-    def _no_courses(self, db: Connection, text: Waiting, now: datetime) -> Said | None:
-        desk = self._hall.window("jiuye") or self._hall.windows[0]
-        values = {"窗口": desk.name, "电话": desk.duty_phone}
-        return self._say(db, text, now, Intent.SIGNUP, [Spoken("course-none", values)])
+    def _sign_off(self, db: Connection, named: Sequence[Course], text: Waiting, now: datetime) -> Said | None:
+        mine = work.mine(db, self._config.offers, text.phone)
+        meant = [course for course in mine if course in named] if named else mine
+        if len(meant) == 1:
+            who = work.enrolled(db, meant[0], text.phone, words.normalise(text.body))
+            return self._leave_course(db, meant[0].code, who, text, now)
+        if not meant:
+            return None
+        values = {"课程": work.numbered_list([course.name for course in meant]), "末号": str(len(meant))}
+        said = self._say(db, text, now, Intent.SIGNUP, [Spoken("signup-which", values)])
+        return self._ask(db, said, text, now, Asked.WHICH_COURSE, [course.code for course in meant], leaves=True)
+
+    def _listed(self, db: Connection, phone: str, now: datetime) -> Sequence[Course]:
+        """The courses as they were last numbered for somebody, else as they would be now."""
+        prompt = prompts.last(db, phone, now)
+        if prompt is None or prompt.kind != Asked.WHICH_COURSE or len(prompt.data) > 1:
+            return work.open_courses(self._config.offers, self._today(now))
+        return [found for code in prompt.data["choices"] if (found := self._config.offers.course(code))]
 
     def _courses(self, db: Connection, text: Waiting, now: datetime) -> Said | None:
-        today = now.astimezone(self._config.site.zone).date()
-        courses = work.open_courses(self._config.offers, today)[: work.LIST_AT_MOST]
-        listed = "，".join(f"{n}{work.course_line(db, course)}" for n, course in enumerate(courses, 1))
+        courses = work.open_courses(self._config.offers, self._today(now))[: work.LIST_AT_MOST]
+        if not courses:
+            desk = self._hall.window("jiuye") or self._hall.windows[0]
+            values = {"窗口": desk.name, "电话": desk.duty_phone}
+            return self._say(db, text, now, Intent.SIGNUP, [Spoken("course-none", values)])
+        listed = work.numbered_list([work.course_line(db, course) for course in courses])
         said = self._say(db, text, now, Intent.SIGNUP, [Spoken("courses", {"课程": listed})])
         return self._ask(db, said, text, now, Asked.WHICH_COURSE, [course.code for course in courses])
 
-    def _join_course(self, db: Connection, code: str, text: Waiting, now: datetime) -> Said | None:
+    def _join_course(
+        self, db: Connection, code: str, who: Sequence[work.Student], text: Waiting, now: datetime
+    ) -> Said | None:
         course = self._config.offers.course(code)
         if course is None:
             return None
-        spoken = Spoken(*work.join(db, course, text, now, self._config.site.zone))
-        return self._say(db, text, now, Intent.SIGNUP, [spoken])
+        if len(who) > 1:
+            return self._ask_who(db, course, who, text, now, leaves=False)
+        self._fill(db, course, now)
+        told = work.join(db, course, who[0], text, now, self._today(now))
+        return self._say(db, text, now, Intent.SIGNUP, [Spoken(*told)])
 
-    def _leave_course(self, db: Connection, code: str, text: Waiting, now: datetime) -> Said | None:
+    def _leave_course(
+        self, db: Connection, code: str, who: Sequence[work.Student], text: Waiting, now: datetime
+    ) -> Said | None:
         course = self._config.offers.course(code)
-        if course is None:
+        if course is None or not who:
             return None
-        left, moved = work.leave(db, course, text, now)
-        if not left:
-            return None
-        values = {"课程": course.name, "电话": course.phone}
-        for phone in moved:
-            self._cases.book.say(db, phone, "signup-moved", {**values, "开课": work.day(course.starts)}, now)
-        return self._say(db, text, now, Intent.SIGNUP, [Spoken("signup-out", values)])
+        if len(who) > 1:
+            return self._ask_who(db, course, who, text, now, leaves=True)
+        told = work.leave(db, course, who, text.phone, now)
+        self._fill(db, course, now)
+        return self._say(db, text, now, Intent.SIGNUP, [Spoken(*told)])
+
+    def _fill(self, db: Connection, course: Course, now: datetime) -> None:
+        for phone, told in work.fill(db, course, now):
+            self._cases.book.say(db, phone, told.template, told.values, now)
+
+    def _ask_who(
+        self, db: Connection, course: Course, who: Sequence[work.Student], text: Waiting, now: datetime, *, leaves: bool
+    ) -> Said | None:
+        listed = work.numbered_list([money.masked(one.name) for one in who])
+        values = {"课程": course.name, "名单": listed, "末号": str(len(who))}
+        said = self._say(db, text, now, Intent.SIGNUP, [Spoken("signup-who", values)])
+        choices = [one.name for one in who]
+        return self._ask(db, said, text, now, Asked.WHICH_COURSE, choices, course=course.code, leaves=leaves)
+
+    def _course_chosen(self, db: Connection, prompt: Any, choice: str, text: Waiting, now: datetime) -> Said | None:
+        """A course of a list, or one of the people who have the number."""
+        data = prompt.data
+        code, named = (data["course"], words.normalise(choice)) if "course" in data else (choice, "")
+        if not data.get("leaves"):
+            return self._join_course(db, code, work.students(db, text.phone, named), text, now)
+        course = self._config.offers.course(code)
+        who = work.enrolled(db, course, text.phone, named) if course else []
+        return self._leave_course(db, code, who, text, now)
 
     # -- saying ------------------------------------------------------------------------------------------------
 
@@ -200,12 +241,23 @@ class Answers:
         return Said(ids, intent) if ids else None
 
     def _ask(
-        self, db: Connection, said: Said | None, text: Waiting, now: datetime, kind: Asked, choices: Sequence[str]
+        self,
+        db: Connection,
+        said: Said | None,
+        text: Waiting,
+        now: datetime,
+        kind: Asked,
+        choices: Sequence[str],
+        **more: Any,
     ) -> Said | None:
+        """Wait for a digit; `more` is what the answer needs beside the choice."""
         if said is not None:
-            until, data = now + ANSWER_WITHIN, {"choices": list(choices)}
+            until, data = now + ANSWER_WITHIN, {"choices": list(choices), **more}
             prompts.ask(db, text.phone, kind, now, until, data=data, message_id=said.message_ids[-1])
         return said
+
+    def _today(self, now: datetime) -> date:
+        return now.astimezone(self._config.site.zone).date()
 
     @property
     def _phone(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from gateway.cases.book import Book
@@ -17,16 +18,25 @@ STATES = {
 }
 
 
-def lines(rows: Sequence[Any], book: Book) -> list[str]:
-    """One line per case, the newest first."""
-    newest = sorted(rows, key=lambda row: -row.id)[:LINES_AT_MOST]
-    return [_line(row, book) for row in newest]
+def lines(rows: Sequence[Any], book: Book, now: datetime) -> list[str]:
+    """One line per case, the newest first, and how many there are more."""
+    newest = sorted(rows, key=lambda row: -row.id)
+    told = [_line(row, book, now) for row in newest[:LINES_AT_MOST]]
+    more = len(newest) - len(told)
+    return [*told, f"另有{more}件"] if more else told
 
 
-def _line(row: Any, book: Book) -> str:
-    state = CaseState(row.state)
+def _line(row: Any, book: Book, now: datetime) -> str:
     desk = book.desk(row.window)
+    return f"{row.number}{desk.name}{_stands(row, book, now)}，电话{desk.duty_phone}"
+
+
+def _stands(row: Any, book: Book, now: datetime) -> str:
+    state = CaseState(row.state)
     if state is CaseState.CLOSED:
-        return f"{row.number}{desk.name}{book.day(row.closed_at)}办完了，电话{desk.duty_phone}"
-    due = "" if state is CaseState.WAITING else f"，{book.day(row.due_at)}前办完"
-    return f"{row.number}{desk.name}{STATES[state]}{due}，电话{desk.duty_phone}"
+        return f"{book.day(row.closed_at)}{STATES[state]}" if row.closed_at else STATES[state]
+    if state is CaseState.WAITING or row.due_at is None:
+        return STATES[state]
+    if row.due_at < now:
+        return f"{STATES[state]}，原定{book.day(row.due_at)}办完，已经在催"
+    return f"{STATES[state]}，{book.day(row.due_at)}前办完"

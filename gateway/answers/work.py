@@ -3,15 +3,16 @@
 Policy
 - An offer is told until its last day. A course takes names until its last day: into its places, then onto the waiting
   list, and then no more. Whoever leaves makes room for the first who waits, who is told.
-- A name is signed up once per number; it is the roster's where one person has the number, else the number itself.
+- A name is signed up once per number; it is the roster's where it has the number, else the number itself. Where several
+  people have the number and none is named, it is asked who.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple
 
 from gateway import words
 from gateway.offers import Course, Job, Offers
@@ -20,12 +21,33 @@ from gateway.store.inbound import Waiting
 
 LIST_AT_MOST = 5
 _COURSES = re.compile(r"培训|课|班|学")
-_LEAVES = re.compile(r"取消报名|退报|取消.{0,6}报名|不报了|不去了|不参加|撤.{0,4}报名")
+_LEAVES = re.compile(r"取消报名|退报|取消.{0,6}报名|不报了?|不去了|不参加|撤.{0,4}报名")
+_ASKS = re.compile(r"报名|报[个上]|[想要]报|baoming", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:我?[想要]?报名?)第?(\d{1,2})[个号]?")
+
+
+class Told(NamedTuple):
+    """What to answer: a template and its values."""
+
+    template: str
+    values: Mapping[str, str]
+
+
+class Student(NamedTuple):
+    """Who is meant: by the roster, or by the number alone where the roster does not have it."""
+
+    name: str
+    person_id: int | None
 
 
 def day(at: date) -> str:
     """7月6日."""
     return f"{at.month}月{at.day}日"
+
+
+def numbered_list(names: Iterable[str]) -> str:
+    """1焊工，2月嫂."""
+    return "，".join(f"{n}{name}" for n, name in enumerate(names, 1))
 
 
 def asks_for_courses(whole: str) -> bool:
@@ -36,6 +58,17 @@ def asks_for_courses(whole: str) -> bool:
 def leaves(whole: str) -> bool:
     """Whether a normalised text takes a sign-up back."""
     return _LEAVES.search(whole) is not None
+
+
+def asks_to_sign_up(whole: str) -> bool:
+    """Whether a normalised text wants into a course, or out of one."""
+    return leaves(whole) or _ASKS.search(whole) is not None or numbered(whole) is not None
+
+
+def numbered(whole: str) -> int | None:
+    """The place on a list of courses that a normalised text names: 报2."""
+    found = _NUMBERED.fullmatch(whole)
+    return int(found[1]) if found else None
 
 
 def jobs(offers: Offers, whole: str, today: date) -> Sequence[Job]:
@@ -58,12 +91,10 @@ def open_courses(offers: Offers, today: date) -> Sequence[Course]:
     return [course for course in offers.courses if course.until >= today]
 
 
-def named(offers: Offers, whole: str, today: date) -> Sequence[Course]:
-    """The courses that a normalised text names."""
+def named(courses: Iterable[Course], whole: str) -> Sequence[Course]:
+    """Those of the courses that a normalised text names."""
     return [
-        course
-        for course in open_courses(offers, today)
-        if any(words.normalise(name) in whole for name in (course.name, *course.aliases))
+        course for course in courses if any(words.normalise(name) in whole for name in (course.name, *course.aliases))
     ]
 
 
@@ -74,34 +105,51 @@ def course_line(db: Connection, course: Course) -> str:
     return f"{course.name}（{day(course.starts)}，{course.place}，{places}）"
 
 
+# -- who -------------------------------------------------------------------------------------------------------
+
+
+def students(db: Connection, phone: str, whole: str) -> Sequence[Student]:
+    """Whom a text may be about: who is named in it, else everybody who has the number; never nobody."""
+    users = [Student(one.name, one.id) for one in people.by_phone(db, phone)]
+    meant = [one for one in users if words.normalise(one.name) in whole]
+    return meant or users or [Student(phone, None)]
+
+
 def mine(db: Connection, offers: Offers, phone: str) -> Sequence[Course]:
     """The courses that this number is in or waits for."""
-    return [
-        course
-        for course in offers.courses
-        if any(row.state != signups.OUT for row in signups.find(db, course.code, phone))
-    ]
+    return [course for course in offers.courses if _standing(db, course, phone)]
 
 
-def join(db: Connection, course: Course, text: Waiting, now: datetime, zone: ZoneInfo) -> tuple[str, Mapping[str, str]]:
-    """Sign somebody up; the template to answer with and its values."""
-    signups.hold_course(db, course.code)
-    who = people.by_phone(db, text.phone)
-    person = who[0] if len(who) == 1 else None
-    name = person.name if person else text.phone
+def enrolled(db: Connection, course: Course, phone: str, whole: str) -> Sequence[Student]:
+    """Who of a number is in a course or waits for it: who is named in a text, else all of them."""
+    all_ = [Student(row.name, row.person_id) for row in _standing(db, course, phone)]
+    return [one for one in all_ if words.normalise(one.name) in whole] or all_
+
+
+def _standing(db: Connection, course: Course, phone: str) -> Sequence[Any]:
+    return [row for row in signups.find(db, course.code, phone) if row.state != signups.OUT]
+
+
+# -- in and out ------------------------------------------------------------------------------------------------
+
+
+def join(db: Connection, course: Course, who: Student, text: Waiting, now: datetime, today: date) -> Told:
+    """Sign somebody up; whoever is in or waits is told so. Places that are free go to the line first: `fill`."""
     values = {"课程": course.name, "开课": day(course.starts), "地点": course.place, "电话": course.phone}
-    if course.until < now.astimezone(zone).date():
-        return "signup-closed", values
-    stands = next((row.state for row in signups.find(db, course.code, text.phone, name)), signups.OUT)
-    if stands == signups.OUT:
-        stands = _next_place(db, course)
-        if stands != signups.OUT:
-            own = {"person_id": person.id if person else None, "inbound_id": text.id}
-            signups.put(db, course.code, text.phone, name, stands, now, **own)
-    if stands == signups.WAITING:
-        line = [row.phone for row in signups.listed(db, course.code, signups.WAITING)]
-        return "signup-waiting", {**values, "位次": str(line.index(text.phone) + 1)}
-    return ("signup" if stands == signups.IN else "signup-full"), values
+    stands = [row for row in signups.find(db, course.code, text.phone, who.name) if row.state != signups.OUT]
+    if not stands:
+        if course.until < today:
+            return Told("signup-closed", values)
+        state = _next_place(db, course)
+        if state == signups.OUT:
+            return Told("signup-full", values)
+        own = {"person_id": who.person_id, "inbound_id": text.id}
+        signups.put(db, course.code, text.phone, who.name, state, now, **own)
+    (row,) = signups.find(db, course.code, text.phone, who.name)
+    if row.state == signups.IN:
+        return Told("signup-again" if stands else "signup", values)
+    line = [one.id for one in signups.listed(db, course.code, signups.WAITING)]
+    return Told("signup-waiting", {**values, "位次": str(line.index(row.id) + 1)})
 
 
 def _next_place(db: Connection, course: Course) -> str:
@@ -110,14 +158,21 @@ def _next_place(db: Connection, course: Course) -> str:
     return signups.WAITING if signups.count(db, course.code, signups.WAITING) < course.waiting else signups.OUT
 
 
-def leave(db: Connection, course: Course, text: Waiting, now: datetime) -> tuple[bool, Sequence[str]]:
-    """Take a number out of a course; whether it was in it, and the numbers that move up."""
+def leave(db: Connection, course: Course, who: Sequence[Student], phone: str, now: datetime) -> Told:
+    """Take people of a number out of a course."""
+    names = {one.name for one in who}
+    for row in _standing(db, course, phone):
+        if row.name in names:
+            signups.move(db, row.id, signups.OUT, now)
+    return Told("signup-out", {"课程": course.name, "电话": course.phone})
+
+
+def fill(db: Connection, course: Course, now: datetime) -> Sequence[tuple[str, Told]]:
+    """Give free places to the first who wait: their numbers, and what to tell them. Holds the course's list."""
     signups.hold_course(db, course.code)
-    mine = [row for row in signups.find(db, course.code, text.phone) if row.state != signups.OUT]
-    for row in mine:
-        signups.move(db, row.id, signups.OUT, now)
     free = course.places - signups.count(db, course.code, signups.IN)
     moved = signups.listed(db, course.code, signups.WAITING)[: max(0, free)]
+    values = {"课程": course.name, "开课": day(course.starts), "电话": course.phone}
     for row in moved:
         signups.move(db, row.id, signups.IN, now)
-    return bool(mine), [row.phone for row in moved]
+    return [(row.phone, Told("signup-moved", values)) for row in moved]

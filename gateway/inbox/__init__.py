@@ -60,7 +60,10 @@ Pick = Callable[[Connection], list[Waiting]]
 
 
 class Inbox:
-    """Receipts and texts of all accounts. `recent` is shared with the dispatcher; `own` are our sender numbers."""
+    """Receipts and texts of all accounts. `recent` is shared with the dispatcher; `own` are our sender numbers.
+
+    `triage` gives what reads texts; it is asked when the first one comes, for making it takes a second.
+    """
 
     def __init__(
         self,
@@ -69,7 +72,7 @@ class Inbox:
         templates: Mapping[str, Template],
         cases: Cases,
         answers: Answers,
-        triage: Triage,
+        triage: Callable[[], Triage],
         clock: Clock,
         recent: receipts.Recent,
         own: Collection[str] = (),

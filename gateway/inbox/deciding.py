@@ -23,18 +23,12 @@ from gateway.inbox.guards import Guards
 from gateway.inbox.reading import Reader, Reading
 from gateway.model import Asked, CaseState
 from gateway.store import Connection, inbound, prompts
-from gateway.triage import CASE_INTENTS, FRONT_DESK, Understanding
+from gateway.triage import CASE_INTENTS, FRONT_DESK, SERVICE_WORDS, Understanding
 from gateway.words import Intent, Topic
 
 NUMBERS_AT_MOST = 10
 """So many runs of digits of one text are looked up as case numbers."""
 FROM_DATA = frozenset({Intent.GUIDE, Intent.SUBSIDY, Intent.WEATHER, Intent.JOBS, Intent.SIGNUP, Intent.STATUS})
-SERVICE_WORDS: Mapping[str, Intent] = {
-    **dict.fromkeys(("天气", "天气预报", "查天气"), Intent.WEATHER),
-    **dict.fromkeys(("补贴", "查补贴", "补贴查询", "我的补贴"), Intent.SUBSIDY),
-    **dict.fromkeys(("岗位", "招工", "找活", "找工作", "工作", "培训"), Intent.JOBS),
-    **dict.fromkeys(("指南", "办事指南"), Intent.GUIDE),
-}
 FORM = "form"
 """The source of what was typed into a web page."""
 _SIGNUP = re.compile(r"(?:我?要?|取消|退)报名?\w{0,12}|不报了")
@@ -112,16 +106,12 @@ class Deciding:
     def _service_word(self, db: Connection, reading: Reading) -> Decision | None:
         if reading.word and reading.word.intent in (Intent.HELP, Intent.RATING):
             return Decision(reading.word.intent, None, self._menu(db, reading))
-        whole, read = reading.whole, reading.understood
         if reading.word and reading.word.intent is Intent.STATUS:
             return self._from_data(db, reading, Understanding(Intent.STATUS))
-        if whole in SERVICE_WORDS and read.intent is not SERVICE_WORDS[whole]:
-            read = Understanding(SERVICE_WORDS[whole])
-        elif _SIGNUP.fullmatch(whole):
-            read = Understanding(Intent.SIGNUP)
-        elif whole not in SERVICE_WORDS and whole not in self._names:
-            return None
-        return self._from_data(db, reading, read)
+        if _SIGNUP.fullmatch(reading.whole):
+            return self._from_data(db, reading, Understanding(Intent.SIGNUP))
+        asked = reading.whole in SERVICE_WORDS or reading.whole in self._names
+        return self._from_data(db, reading, reading.understood) if asked else None
 
     def _named_case(self, db: Connection, reading: Reading) -> Decision | None:
         row = self._own_number(db, reading)

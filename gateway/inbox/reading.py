@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from gateway import phone as phones
 from gateway import words
@@ -56,9 +57,9 @@ class Reader:
     """Reads texts with the site's words."""
 
     def __init__(
-        self, triage: Triage, topics: Sequence[Topic], optout_words: Sequence[str], own: frozenset[str]
+        self, triage: Callable[[], Triage], topics: Sequence[Topic], optout_words: Sequence[str], own: frozenset[str]
     ) -> None:
-        self._triage, self._topics, self._optout_words, self._own = triage, topics, optout_words, own
+        self._triage, self._topics, self._optout_words, self._own = cache(triage), topics, optout_words, own
 
     def read(self, texts: Sequence[Waiting], now: datetime) -> Reading:
         """What these texts of one number say together."""
@@ -80,7 +81,7 @@ class Reader:
     def _understood(self, first: Waiting, body: str) -> Understanding:
         service = phones.parse(first.phone).reason == "service"
         idle = words.opens_nothing(body, from_service=service)
-        return Understanding(idle) if idle else self._triage.read(body)
+        return Understanding(idle) if idle else self._triage().read(body)
 
     def _answerable(self, first: Waiting) -> bool:
         """Not service numbers, not our own, nor what no text can reach."""

@@ -47,14 +47,17 @@ def throw_away(db: Connection, broadcast_id: int) -> None:
     db.execute(delete(payment).where(payment.c.broadcast_id == broadcast_id))
 
 
-def to_number(db: Connection, phone: str, since: datetime, limit: int) -> list[Paid]:
-    """What was paid to whoever has this number, the newest first."""
+def to_number(
+    db: Connection, phone: str, since: datetime, limit: int, names: Collection[str] | None = None
+) -> list[Paid]:
+    """What was paid to people (of these names) who had this number, the newest first."""
     query = (
         select(payment.c.name, payment.c.item, payment.c.amount, broadcast.c.approved_at)
         .join(broadcast, broadcast.c.id == payment.c.broadcast_id)
         .where(payment.c.phone == sealed(phone), broadcast.c.state.in_(TOLD), broadcast.c.approved_at > since)
         .order_by(broadcast.c.approved_at.desc(), payment.c.id)
     )
+    query = query if names is None else query.where(payment.c.name.in_(names))
     return [Paid(*row) for row in db.execute(query.limit(limit))]
 
 

@@ -60,7 +60,7 @@ def test_what_there_is_not(gateway: Gateway, site: Path) -> None:
 def test_a_list_is_asked_for_in_the_words_it_is_shown_in(gateway: Gateway, site: Path) -> None:
     number = asked(gateway)
     assert number in gateway("cases", "list", "--state", "待办").fine().out
-    assert "待办、已答复、已办结" in gateway("cases", "list", "--state", "lost").err
+    assert "待办、已答复、等材料、已办结" in gateway("cases", "list", "--state", "lost").err
     assert "front-desk" in gateway("cases", "list", "--window", "nowhere").err
 
 
@@ -79,7 +79,7 @@ def test_a_conversation_is_told_in_words_and_numbers_as_one_dials_them(gateway: 
     shown = gateway("cases", "show", number, "--full-numbers").fine().out
     assert "已回执  系统" in shown
     assert "+86" not in shown
-    abroad = gateway("inbound", "0912-0000000", "低保怎么办", "--json").fine().json["case"]
+    abroad = gateway("inbound", "0912-0000000", "低保咋停了", "--json").fine().json["case"]
     assert "+869120000000" in gateway("cases", "show", abroad, "--full-numbers").fine().out
 
 
