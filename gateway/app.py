@@ -116,11 +116,12 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def keeping_house(self) -> AsyncIterator[None]:
-        """Officers are told what runs out, clerks who was left behind, and what was kept long enough is masked."""
+        """Officers are told what runs out, clerks who was left behind; points are counted, and what is old is masked."""
         tasks = [
             asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.alarms.run_due)),
             asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),
             asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self._sweep)),
+            asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self.scores.run_due)),
         ]
         try:
             yield

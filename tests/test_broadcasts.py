@@ -24,7 +24,7 @@ from gateway.model import BroadcastState, Outcome, ParcelState, Priority
 from gateway.officials import SYSTEM
 from gateway.reports import explain
 from gateway.roster import Roster
-from gateway.store import Store, audit, broadcasts, parcels, site_files
+from gateway.store import Store, audit, broadcasts, parcels, payments, site_files
 from gateway.store.tables import audit as audit_table
 from gateway.store.tables import broadcast, message, parcel
 from gateway.worktime import ManualClock
@@ -379,6 +379,33 @@ async def test_a_payout_sheet_is_600_texts_and_16_people_left_out(office: Office
     assert [one.n for one in await office.parcels(preview.id)] == [500, 100]
     unknown = select(func.count()).select_from(message).where(message.c.person_id.is_(None))
     assert await office.store.read(lambda db: db.execute(unknown).scalar_one()) == 0
+
+
+async def paid(office: Office, *people: int) -> list[tuple[str, str, str]]:
+    since = office.clock.now() - timedelta(days=1)
+    found = [one for n in people for one in await office.store.read(payments.to_number, mobile(n), since, 9)]
+    return [(one.name, one.item, str(one.amount)) for one in found]
+
+
+async def test_what_a_payout_paid_is_kept_once_and_told_once_it_is_approved(office: Office, tmp_path: Any) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)), Somebody("王建国", mobile(1)), Somebody("高强", mobile(2)))
+    await office.opt_out(mobile(2))
+    rows = [("李秀英", 1, "1.5"), ("王建国", 1, "20"), ("高强", 2, "3"), ("别人", 2, "4")]
+    lines = "".join(f"{name},{mobile(n)[3:]},{amount}\n" for name, n, amount in rows)
+    (tmp_path / "pay.csv").write_text(f"姓名,手机号,金额\n{lines}", encoding="utf-8")
+    preview = await office.compose("subsidy-payout", {**PAID, "账号尾号": "0317"}, list_file=tmp_path / "pay.csv")
+    again = await office.broadcasts.compose(preview.id, by=AUTHOR)
+    assert await paid(office, 1, 2) == []
+    await office.broadcasts.approve(preview.id, by=APPROVER, digest=again.digest or "")
+    what = "2026年种粮补贴"
+    assert await paid(office, 1) == [("李秀英", what, "1.50"), ("王建国", what, "20.00")]
+    assert await paid(office, 2) == [("高强", what, "3.00")]  # who wants no texts may still ask
+
+
+async def test_other_broadcasts_pay_nothing(office: Office) -> None:
+    await office.enrol(Somebody("李秀英", mobile(1)))
+    await office.send("subsidy-payout", {**PAID, "金额": "12.00", "账号尾号": "0317"})
+    assert await paid(office, 1) == []
 
 
 async def test_who_lacks_a_value_gets_no_text_with_a_hole(office: Office, tmp_path: Any) -> None:

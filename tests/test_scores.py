@@ -286,6 +286,14 @@ async def test_running_again_adds_only_what_is_new(store: Store) -> None:
     assert [(one.verb, one.what["added"]) for one in audited] == [("scores.run", 6), ("scores.run", 6)]
 
 
+async def test_the_gateway_counts_last_month_and_this_one_by_itself(sqlite_store: Store) -> None:
+    town = Town(sqlite_store)
+    await finished(town)
+    assert await town.scores.run_due() > 0
+    assert await town.scores.run_due() == 0
+    assert (await scored(town))["minzheng"] == "100.2"
+
+
 async def test_a_month_that_has_not_begun(sqlite_store: Store) -> None:
     town = Town(sqlite_store)
     for month, said in (("2026-09", "has not begun"), ("2026-13", "are written"), ("七月", "are written")):

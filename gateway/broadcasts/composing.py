@@ -107,6 +107,7 @@ class Composition:
     def _take(self, one: Addressee, full: list[Batch]) -> tuple[LeftOut, str] | None:
         if one.phone is None:
             return LeftOut.NO_NUMBER, ""
+        self._remember_payment(one)
         if one.phone in self._known.opted_out:
             return LeftOut.OPTED_OUT, ""
         if self._template.per == "number" and one.phone in self._numbers:
@@ -123,11 +124,10 @@ class Composition:
         batch = self._packing.add(path, one.phone, one.person_id, written)
         if batch is not None:
             full.append(batch)
-        self._remember_payment(one)
         return None
 
     def _remember_payment(self, one: Addressee) -> None:
-        """What the text says was paid, for whoever asks later."""
+        """What was paid, for whoever asks later: also those who want no such texts."""
         if "payout" not in self.row.audience or one.phone is None or AMOUNT not in one.values:
             return
         item = one.values.get(ITEM) or self._fields.get("", {}).get(ITEM) or self.row.title

@@ -3,8 +3,8 @@
 Policy
 - A point is made of a fact of a case (`marking`) by a rule of scoring.toml, once, and cites the file's version
   (`counting`). What it comes to is added up when somebody looks (`board`, `showing`), less what was reversed.
-- Directors and administrators run and give, directors decide appeals, auditors read along; an officer reads their own
-  points and those of their window. A summary may be read by the same, for their area.
+- The gateway counts every day by itself. Directors and administrators run and give, directors decide appeals, auditors
+  read along; an officer reads their own points and those of their window. A summary is for the same, for their area.
 - `by` None is the machine that the gateway runs on.
 """
 
@@ -15,12 +15,12 @@ from datetime import date
 from gateway.config import Config
 from gateway.errors import Refused
 from gateway.model import Role
-from gateway.officials import Official
+from gateway.officials import SYSTEM, Official
 from gateway.scores import summary
 from gateway.scores.board import Point, RuleSum, Standing
 from gateway.scores.counting import Counting
 from gateway.scores.figures import Figures, Listed
-from gateway.scores.ground import OFFICER, READ, WINDOW, Ground
+from gateway.scores.ground import OFFICER, READ, WINDOW, Ground, month_before
 from gateway.scores.showing import Sheet, Showing
 from gateway.scores.summary import Cell, Line, Summary
 from gateway.store import Store
@@ -43,6 +43,13 @@ class Scores:
         """Count what happened in a month ("2026-07", without: this one) and is not counted yet; how many points."""
         self._ground.may_manage(by)
         return await self._store.write(self._counting.run, self._ground.month(month), by)
+
+    async def run_due(self) -> int:
+        """Count what happened this month and last month; done every day by the gateway itself."""
+        if not self._ground.config.scoring.rules:
+            return 0
+        month = self._ground.month(None)
+        return sum([await self.run(one, by=SYSTEM) for one in (month_before(month), month)])
 
     async def give(
         self, subject: str, rule: str, why: str, *, by: Official, day: date | None = None, number: str | None = None

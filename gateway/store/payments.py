@@ -54,7 +54,8 @@ def to_number(
     query = (
         select(payment.c.name, payment.c.item, payment.c.amount, broadcast.c.approved_at)
         .join(broadcast, broadcast.c.id == payment.c.broadcast_id)
-        .where(payment.c.phone == sealed(phone), broadcast.c.state.in_(TOLD), broadcast.c.approved_at > since)
+        .where(payment.c.phone == sealed(phone), payment.c.name != "", broadcast.c.approved_at > since)
+        .where(broadcast.c.state.in_(TOLD), broadcast.c.test.is_(False))
         .order_by(broadcast.c.approved_at.desc(), payment.c.id)
     )
     query = query if names is None else query.where(payment.c.name.in_(names))
