@@ -49,6 +49,8 @@ def test_every_guide_fits_phones_and_says_everything(window: Any, item: Any) -> 
         assert wanted in said
     for paper in item.materials:
         assert paper.form == "-" or paper.name in said
+    for step in item.steps:
+        assert step in said
 
 
 def test_a_guide_that_is_too_long_ends_with_the_telephone() -> None:

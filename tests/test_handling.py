@@ -531,6 +531,21 @@ async def test_only_what_somebody_opted_in_is_published_without_names_and_number
     assert "低保已恢复" in one.answer
 
 
+async def test_what_officials_corrected_is_an_example_to_learn_from(hall: Hall) -> None:
+    await hall.hears("那个东西给我家登错了 我电话13800130007", phone=SON)
+    other = (await hall.all_cases())[-1].number
+    await hall.cases.handover(other, "caizheng", "问的是粮补", by=CLERK)
+    await hall.cases.mark(other, kind="consult", by=CLERK)
+    for number in (NUMBER, other):
+        await hall.cases.close(number, "好了", by=CLERK)
+    await complaint(hall)
+    span = at("2026-03-01T00:00"), at("2026-04-01T00:00")
+    (one,) = await hall.cases.corrected(*span, by=DIRECTOR)
+    assert one == ("那个东西给我家登错了 我电话138****0007", "caizheng", "consult", "")
+    with pytest.raises(Refused):
+        await hall.cases.corrected(*span, by=CLERK)
+
+
 async def test_prompts_about_a_case_end_with_it(hall: Hall) -> None:
     await hall.cases.ask_papers(NUMBER, ["身份证复印件"], by=CLERK)
     await hall.cases.close(NUMBER, "不用了", by=CLERK)

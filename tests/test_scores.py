@@ -291,7 +291,7 @@ async def test_the_gateway_counts_last_month_and_this_one_by_itself(sqlite_store
     await finished(town)
     assert await town.scores.run_due() > 0
     assert await town.scores.run_due() == 0
-    assert (await scored(town))["minzheng"] == "100.2"
+    assert (await scored(town))["minzheng"] == "90.2"
 
 
 async def test_a_month_that_has_not_begun(sqlite_store: Store) -> None:

@@ -20,7 +20,7 @@ from gateway.cases.intake import Intake
 from gateway.cases.moving import Moving
 from gateway.cases.numbers import is_number, issue_number
 from gateway.cases.promises import KINDS, UNCLEAR
-from gateway.cases.records import EXPORT, Published, Records
+from gateway.cases.records import EXPORT, Corrected, Published, Records
 from gateway.cases.views import Case, Conversation, Event, case_of, event_of
 from gateway.config import Config
 from gateway.duty import Duty
@@ -41,6 +41,7 @@ __all__ = [
     "Case",
     "Cases",
     "Conversation",
+    "Corrected",
     "Event",
     "Published",
     "is_number",
@@ -213,6 +214,11 @@ class Cases:
     ) -> Sequence[tuple[str, ...]]:
         """Rows of `EXPORT` for another platform: the cases opened from `since` up to `until`, excluded."""
         return await self._store.read(self._records.export, since, until, by, external_only)
+
+    async def corrected(self, since: datetime, until: datetime, *, by: Official) -> Sequence[Corrected]:
+        """Cases finished in that span whose reading was corrected: examples for whatever reads texts."""
+        by.needs(Role.DIRECTOR, Role.ADMIN)
+        return await self._store.read(self._records.corrected, since, until, by)
 
     async def published(self, since: datetime, until: datetime) -> Sequence[Published]:
         """What was settled in that span and may be read by everybody."""

@@ -65,6 +65,15 @@ class Published(NamedTuple):
     answer: str
 
 
+class Corrected(NamedTuple):
+    """A case whose reading an official corrected, as an example to learn from: numbers in the words are masked."""
+
+    text: str
+    window: str
+    intent: str
+    item: str
+
+
 class Records:
     """Corrections, export, publication."""
 
@@ -107,6 +116,16 @@ class Records:
                 rows.change(db, other.id, phone=phone)
                 data = {"before": {"phone": phones.mask(other.phone)}, "after": {"phone": phones.mask(phone)}}
                 self._book.note(db, other, Happened.MARKED, by, self._book.clock.now(), data=data)
+
+    def corrected(self, db: Connection, since: datetime, until: datetime, by: Official) -> list[Corrected]:
+        """Cases finished in that span that lay at another window in the end, or whose kind or item was corrected."""
+        found = [row for row in rows.between(db, since, until, by.area, closed=True) if self._may_teach(row, by)]
+        events = rows.events_of(db, [row.id for row in found], (Happened.TEXT, Happened.MARKED))
+        return [_example(row, events[row.id]) for row in found if _was_corrected(row, events[row.id])]
+
+    def _may_teach(self, row: Any, by: Official) -> bool:
+        whole = row.merged_into is None and row.parent_id is None
+        return whole and row.kind != promises.UNCLEAR and not row.restricted and self._book.sight.may_see(row, by)
 
     # -- export ------------------------------------------------------------------------------------------------
 
@@ -189,6 +208,19 @@ class Records:
             return digits.sub("（号码略）", phones.mask_text(plain))
 
         return hide
+
+
+def _was_corrected(row: Any, events: Sequence[Any]) -> bool:
+    opening = next((event for event in events if "promise" in event.data), None)
+    marked = [event.data.get("after", {}) for event in events if event.kind == Happened.MARKED]
+    moved = opening is not None and opening.data["window"] != row.window
+    return moved or any(name in after for after in marked for name in ("kind", "item"))
+
+
+def _example(row: Any, events: Sequence[Any]) -> Corrected:
+    """Of the texts that opened it alone: what came later speaks of what was said before."""
+    first = next(event.body for event in events if event.kind == Happened.TEXT)
+    return Corrected(phones.mask_text(" ".join(first.split())), row.window, row.kind, row.item or "")
 
 
 def _shown(name: str, value: Any) -> Any:

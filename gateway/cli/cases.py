@@ -21,7 +21,7 @@ from gateway.cli.caller import caller
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -633,6 +633,27 @@ def published(ctx: typer.Context, since: Since = None, until: Until = None, json
     return None
 
 
+@verb("把改正过的件记成例句，大厅下次就认得", "Learn from cases that were corrected, so that texts are read better")
+def learn(ctx: typer.Context, since: Since = None, until: Until = None) -> None:
+    async def act(gateway: Gateway, by: Official) -> int:
+        from gateway.triage import Question, load
+        from gateway.triage import learn as teach
+        from gateway.words import Intent
+
+        found = await gateway.cases.corrected(*_span(gateway, since, until), by=by)
+        directory, windows, name = gateway.config.directory, gateway.config.hall.windows, gateway.config.questions
+        if name is None:
+            raise Refused("config.toml 的 [hall] 里没有 questions", "config.toml names no questions under [hall]")
+        known = {one.text for one in load(directory, windows, name)}
+        new = [Question(one.text, one.window, Intent(one.intent), one.item) for one in found if one.text not in known]
+        if new:
+            teach(directory, new, name)
+        return len(new)
+
+    n = caller(ctx).act(act)
+    shown.say(t(f"学了 {n} 条；serve 重启后生效。", f"{n} examples learned; they hold when serve starts again."))
+
+
 cases = noun(
     "来信成的件：列出、签收、答复、转办、办结",
     "Cases: list, sign for, answer, hand over, close",
@@ -657,4 +678,5 @@ cases = noun(
     mark=mark,
     export=export,
     published=published,
+    learn=learn,
 )

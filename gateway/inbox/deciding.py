@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ NUMBERS_AT_MOST = 10
 FROM_DATA = frozenset({Intent.GUIDE, Intent.SUBSIDY, Intent.WEATHER, Intent.JOBS, Intent.SIGNUP, Intent.STATUS})
 FORM = "form"
 """The source of what was typed into a web page."""
-_SIGNUP = re.compile(r"(?:我?要?|取消|退)报名?\w{0,12}|不报了")
+_SIGNUP = re.compile(r"(?:我?要?|取消|退)(?:报名\w{0,12}|报\d)|不报了")
 
 
 class Decision(NamedTuple):
@@ -214,7 +215,7 @@ class Deciding:
             return None
         if not self._guards.may_serve(db, reading):
             return None if read.intent is Intent.SIGNUP else Decision(read.intent)
-        said = self._answers.answer(db, read, reading.last, reading.now)
+        said = self._answers.answer(db, read, replace(reading.last, body=reading.body), reading.now)
         return Decision(said.intent, None, said.message_ids[-1]) if said else None
 
     def _menu(self, db: Connection, reading: Reading) -> int | None:
