@@ -77,6 +77,7 @@ def test_a_text_with_more_in_it_is_no_word(text: str) -> None:
         "我不是你们镇上的人 这号是新办的 别发了",
         "以后不要给我发短信了",
         "不想收短信了，谢谢",
+        "烦死了 退订",
     ],
 )
 def test_a_plain_sentence_stops_notices_where_it_says_nothing_else(text: str) -> None:
@@ -97,6 +98,7 @@ def test_a_sentence_with_another_matter_in_it_goes_to_a_person(text: str) -> Non
         ("退订预警", ("weather-warning",)),
         ("拒收征兵", ("conscription-physical", "conscription-registration")),
         ("取消订阅培训", ("training",)),
+        ("别再给我发天气预报了", ("weather-daily",)),
         ("退订全部", None),
         ("退订所有短信", None),
         ("退订短信", None),
