@@ -116,7 +116,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def keeping_house(self) -> AsyncIterator[None]:
-        """Officers are told what runs out, clerks who was left behind; points are counted, and what is old is masked."""
+        """Officers are told what runs out, clerks who was left behind; points are counted, what is old is masked."""
         tasks = [
             asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.alarms.run_due)),
             asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),

@@ -265,7 +265,7 @@ class _Day:
     async def _asks(self) -> str:
         """The number of the case that three texts within a minute make."""
         gateway = self._gateway
-        first = [await self._hears(text, ASKER) for text in CASE_TEXTS][0]
+        first, *_ = [await self._hears(text, ASKER) for text in CASE_TEXTS]
         await self._hears("退订", LEAVER)
         await gateway.inbox.receive("simulator", [first])
         self._clock.turn(self._clock.now() + timedelta(seconds=gateway.config.inbound.join_seconds))

@@ -86,7 +86,7 @@ class Concat(NamedTuple):
 
 
 class Received(NamedTuple):
-    """One text that came in, or with `concat` a part of one. `ref` is the operator's own id of it, "" if there is none."""
+    """One text that came in, or with `concat` a part of one. `ref` is the operator's own id of it, or ""."""
 
     ref: str
     phone: str
