@@ -206,7 +206,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)
-            carriers.settings_of(kind, name, account.options)
+            carriers.settings_of(kind, name, account.with_secrets_named())
         except Invalid as error:
             found += error.problems
         except Refused as error:

@@ -265,6 +265,10 @@ class Carrier(Table):
         """`options`, NAME_env replaced by NAME with the variable's value; Refused if not set."""
         return dict(_revealed(key, value, environ) for key, value in self.options.items())
 
+    def with_secrets_named(self) -> dict[str, Any]:
+        """`options` as `with_secrets` would give them, for checking only: a secret's value is its variable's name."""
+        return {key.removesuffix("_env"): value for key, value in self.options.items()}
+
 
 def _revealed(key: str, value: Any, environ: Environment | None) -> tuple[str, Any]:
     return (key.removesuffix("_env"), secret(str(value), environ)) if key.endswith("_env") else (key, value)

@@ -16,8 +16,8 @@ Policy
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields
 from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -27,13 +27,18 @@ from gateway.model import ReceiptState
 
 
 class Text(NamedTuple):
-    """One text to one number (E.164). `parts` wire parts; `key` and `attempt` name it in what comes back."""
+    """One text to one number (E.164). `parts` wire parts; `key` and `attempt` name it in what comes back.
+
+    `priority` is that of the model, 0 for emergencies to 3 for bulk; past `expires_at` it is worth nothing any more.
+    """
 
     key: int
     attempt: int
     phone: str
     body: str
     parts: int
+    priority: int = 2
+    expires_at: datetime | None = None
 
 
 class Accepted(NamedTuple):
@@ -44,10 +49,14 @@ class Accepted(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """The operator refuses this text for good; `error` is its own code."""
+    """The operator refuses this text for good; `error` is its own code.
+
+    `refs`, one per part, are of a long text of which it took some parts: "" stands for a part that it refused.
+    """
 
     text: Text
     error: str
+    refs: tuple[str, ...] = ()
 
 
 class Deferred(NamedTuple):
@@ -58,17 +67,21 @@ class Deferred(NamedTuple):
 
 
 class Uncertain(NamedTuple):
-    """The text may have left and nobody can tell."""
+    """The text may have left and nobody can tell.
+
+    `refs`, one per part, are those that a receipt may yet name: of parts that were taken, or chosen by us; else "".
+    """
 
     text: Text
     error: str
+    refs: tuple[str, ...] = ()
 
 
 Answer = Accepted | Rejected | Deferred | Uncertain
 
 
 class Receipt(NamedTuple):
-    """What the operator says in the end of the part it gave `ref` to; `phone` in E.164."""
+    """What the operator says in the end of the part it gave `ref` to; `phone` in E.164, "" where it names none."""
 
     ref: str
     phone: str
@@ -86,7 +99,7 @@ class Concat(NamedTuple):
 
 
 class Received(NamedTuple):
-    """One text that came in, or with `concat` a part of one. `ref` is the operator's own id of it, or ""."""
+    """One text that came in, or with `concat` a part of one. `ref` is the operator's id of it, "" if there is none."""
 
     ref: str
     phone: str
@@ -97,6 +110,24 @@ class Received(NamedTuple):
 
 
 Items = Sequence[Receipt | Received]
+
+
+class Call(NamedTuple):
+    """A provider's request to our callback address. Header names are in lower case; `query` has the first of each."""
+
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Reply(NamedTuple):
+    """What a callback brought, and what the provider is told once that is stored."""
+
+    items: Items
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +145,11 @@ class Carrier(ABC):
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
-        """The protocol's own keys of `[carriers.NAME]`."""
+        """The protocol's own keys of `[carriers.NAME]`. A secret X is written `X_env` there and is a `str` here."""
+
+        def problems(self) -> Iterator[tuple[str, str, str]]:
+            """What no type can tell: key, and what is wrong with it in Chinese and English."""
+            yield from ()
 
     def __init__(self, name: str, settings: Any, links: Links) -> None:
         self.name = name
@@ -135,6 +170,26 @@ class Carrier(ABC):
     def submit(self, texts: Sequence[Text]) -> None:
         """Take texts of at most `free` parts in all, or one text of any length when nothing is in flight."""
 
+    @property
+    def links_up(self) -> tuple[int, int]:
+        """Connections that work now, and how many there should be."""
+        return (1, 1) if self.free else (0, 1)
+
+    @property
+    def noticed(self) -> Mapping[str, str]:
+        """What the operator let us see of itself, for `carriers doctor`: its version, our address as it sees it, ..."""
+        return {}
+
+    @classmethod
+    def objection(cls, settings: Any, body: str) -> tuple[str, str] | None:
+        """Why the account would refuse a text of this signed body, in Chinese and English; None where it takes it."""
+        return None
+
+    @classmethod
+    def called(cls, settings: Any, call: Call, now: datetime) -> Reply:
+        """Translate a provider's callback; nothing is acknowledged before its items are stored. Pure."""
+        return Reply((), 404)
+
     @abstractmethod
     async def open(self) -> None:
         """Log in; `Unavailable` when that fails."""
@@ -152,22 +207,36 @@ def load(protocol: str) -> type[Carrier]:
 
 
 def settings_of(carrier: type[Carrier], name: str, options: Mapping[str, object]) -> Any:
-    """The carrier's Settings from its table; `Invalid` names every unknown key and every wrong type."""
+    """The carrier's Settings from its table; `Invalid` names every key that is unknown, missing or wrong."""
     known = {f.name: f for f in fields(carrier.Settings)}
     problems = [_unknown(name, key, list(known)) for key in options if key not in known]
-    values = {}
-    for key, value in options.items():
-        if key not in known:
-            continue
-        wanted = _type_of(known[key].type)
-        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            problems.append(_mistyped(name, key, wanted))
-        values[key] = value
-    if problems:
-        raise Invalid(problems)
-    return carrier.Settings(**values)
+    values = {key: _value(known[key].type, value) for key, value in options.items() if key in known}
+    problems += [_mistyped(name, key, known[key].type) for key, value in values.items() if value is WRONG]
+    problems += [_missing(name, key) for key, f in known.items() if key not in options and _required(f)]
+    if not problems:
+        settings = carrier.Settings(**values)
+        problems = [Problem("config.toml", f"carriers.{name}.{key}", None, *said) for key, *said in settings.problems()]
+        if not problems:
+            return settings
+    raise Invalid(problems)
+
+
+WRONG = object()
+
+
+def _value(annotation: object, value: object) -> object:
+    """As the setting's type has it, or WRONG."""
+    wanted = _type_of(annotation)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted is tuple and isinstance(value, list):
+        return tuple(value)
+    fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    return value if fits else WRONG
+
+
+def _required(setting: Field[Any]) -> bool:
+    return setting.default is MISSING and setting.default_factory is MISSING
 
 
 def takes(carrier: type[Carrier], key: str) -> bool:
@@ -175,7 +244,16 @@ def takes(carrier: type[Carrier], key: str) -> bool:
     return any(f.name == key for f in fields(carrier.Settings))
 
 
-_TYPES: Mapping[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+_TYPES: Mapping[str, type] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "tuple": tuple,
+    "dict": dict,
+    "Mapping": dict,
+}
 
 
 def _type_of(annotation: object) -> type:
@@ -194,11 +272,10 @@ def _unknown(carrier: str, key: str, known: Sequence[str]) -> Problem:
     )
 
 
-def _mistyped(carrier: str, key: str, wanted: type) -> Problem:
-    return Problem(
-        "config.toml",
-        f"carriers.{carrier}.{key}",
-        None,
-        f"应为 {wanted.__name__}",
-        f"should be {wanted.__name__}",
-    )
+def _mistyped(carrier: str, key: str, annotation: object) -> Problem:
+    wanted = _type_of(annotation).__name__
+    return Problem("config.toml", f"carriers.{carrier}.{key}", None, f"应为 {wanted}", f"should be {wanted}")
+
+
+def _missing(carrier: str, key: str) -> Problem:
+    return Problem("config.toml", f"carriers.{carrier}.{key}", None, "没有写", "is missing")

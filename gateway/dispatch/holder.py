@@ -67,7 +67,8 @@ class Flight:
 
     def next_text(self) -> Text:
         key, phone, body, parts = self.parcel.texts[self.sent - self.base]
-        return Text(key, self.parcel.attempt, phone, body, parts)
+        own = self.parcel
+        return Text(key, own.attempt, phone, body, parts, own.priority, own.expires_at)
 
 
 @dataclass(slots=True)
@@ -130,17 +131,19 @@ class Holder:
 
     def _result(self, answer: Answer) -> Result:
         text = answer.text
-        if isinstance(answer, Accepted):
-            for part, ref in enumerate(answer.refs, 1):
-                self._recent.remember(self.carrier.name, ref, Part(text.key, text.attempt, part, text.phone))
-            return Result(text.key, text.parts, Outcome.ACCEPTED, answer.refs, None)
-        error = answer.error
-        if isinstance(answer, Rejected):
-            return Result(text.key, text.parts, Outcome.REJECTED, (), error)
         if isinstance(answer, Deferred):
             last = text.attempt >= self._pace.max_attempts
-            return Result(text.key, text.parts, Outcome.EXPIRED if last else Outcome.DEFERRED, (), error)
-        return Result(text.key, text.parts, Outcome.UNCERTAIN, (), error)
+            return Result(text.key, text.parts, Outcome.EXPIRED if last else Outcome.DEFERRED, (), answer.error)
+        self._remember(text, answer.refs)
+        if isinstance(answer, Accepted):
+            return Result(text.key, text.parts, Outcome.ACCEPTED, answer.refs, None)
+        outcome = Outcome.REJECTED if isinstance(answer, Rejected) else Outcome.UNCERTAIN
+        return Result(text.key, text.parts, outcome, answer.refs, answer.error)
+
+    def _remember(self, text: Text, refs: Sequence[str]) -> None:
+        for part, ref in enumerate(refs, 1):
+            if ref:
+                self._recent.remember(self.carrier.name, ref, Part(text.key, text.attempt, part, text.phone))
 
     def look_again(self) -> None:
         """Something was queued: parcels may wait in any priority."""

@@ -242,7 +242,10 @@ def _member_texts(db: Connection, members: list[int]) -> list[tuple[int, str, st
 
 
 class Result(NamedTuple):
-    """What is to be recorded of one text of an open parcel; refs has one entry per part, or is empty."""
+    """What is to be recorded of one text of an open parcel; refs has one entry per part ("": none), or is empty.
+
+    Parts of a rejected text that have a reference were taken all the same.
+    """
 
     key: int
     parts: int
@@ -327,8 +330,10 @@ def _rows(carrier: str, results: Iterable[tuple[int, int, Result]], now: datetim
     for _, attempt, result in results:
         error = result.error and storable(result.error)
         for part in range(1, result.parts + 1):
-            ref = storable(result.refs[part - 1]) if result.refs else None
-            yield (result.key, attempt, part, result.outcome.value, carrier, ref, error, now)
+            ref = storable(result.refs[part - 1]) or None if result.refs else None
+            taken = ref is not None and result.outcome is Outcome.REJECTED
+            outcome, said = (Outcome.ACCEPTED, None) if taken else (result.outcome, error)
+            yield (result.key, attempt, part, outcome.value, carrier, ref, said, now)
 
 
 def _raise_watermarks(db: Connection, marks: dict[int, int]) -> None:

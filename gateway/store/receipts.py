@@ -66,7 +66,7 @@ class Recent:
 
 
 class Told(NamedTuple):
-    """One receipt as the carrier parsed it."""
+    """One receipt as the carrier parsed it; `phone` "" where the operator names none, so that the reference decides."""
 
     ref: str
     phone: str
@@ -96,7 +96,7 @@ def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Pa
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
     told = [one._replace(ref=storable(one.ref), error=one.error and storable(one.error)) for one in told]
     # References wrap: where the newest part of this one went to another number, an older one may be meant.
-    known = [part if part and part.phone == t.phone else None for t, part in zip(told, known, strict=True)]
+    known = [part if part and t.phone in (part.phone, "") else None for t, part in zip(told, known, strict=True)]
     found = _look_up(db, carrier, [t.ref for t, part in zip(told, known, strict=True) if part is None])
     rows: list[bulk.Row] = []
     parked: list[bulk.Row] = []
@@ -112,7 +112,7 @@ def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Pa
 
 
 def _fit(told: Told, candidates: Sequence[Part]) -> tuple[Part | None, str]:
-    fitting = [part for part in candidates if part.phone == told.phone]
+    fitting = [part for part in candidates if told.phone in (part.phone, "")]
     if len(fitting) == 1:
         return fitting[0], ""
     if fitting:
