@@ -13,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -24,6 +26,7 @@ from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
 from gateway.carriers import Carrier, Links
 from gateway.cases import Cases
+from gateway.config import Carrier as Account
 from gateway.config import Config
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.duty import Duty
@@ -161,9 +164,26 @@ def make_carrier(site: Config, name: str, links: Links) -> Carrier:
     """A site's account, closed; Invalid where its table does not fit the protocol."""
     account = site.carriers[name]
     kind = _protocol(name, account.protocol)
-    options = account.with_secrets()
-    own = {key: getattr(account, key) for key in ("in_flight", "links") if carriers.takes(kind, key)}
-    return kind(name, carriers.settings_of(kind, name, {**own, **options}), links)
+    return kind(name, _own_settings(kind, account, account.with_secrets()), links)
+
+
+SHARED = (
+    *("in_flight", "links", "rate", "signature_place", "service_code", "extension", "receipts", "content_limit"),
+    *("relogin_seconds", "validity"),
+)
+"""Keys of an account that its protocol is told where it has a setting of that name; `validity` in seconds."""
+
+
+def _own_settings(kind: type[Carrier], account: Account, options: Mapping[str, Any]) -> Any:
+    """The protocol's Settings; Invalid where the account's table does not fit them."""
+    return carriers.settings_of(kind, account.name, {**dict(_shared(kind, account)), **options})
+
+
+def _shared(kind: type[Carrier], account: Account) -> Iterator[tuple[str, Any]]:
+    for key in SHARED:
+        value = getattr(account, key)
+        if carriers.takes(kind, key) and value not in (None, ""):
+            yield key, value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _protocol(name: str, protocol: str) -> type[Carrier]:
@@ -206,7 +226,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)
-            carriers.settings_of(kind, name, account.with_secrets_named())
+            _own_settings(kind, account, account.with_secrets_named())
         except Invalid as error:
             found += error.problems
         except Refused as error:

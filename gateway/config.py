@@ -28,7 +28,6 @@ from gateway.rules import Scoring
 from gateway.settings import (
     DEFAULT_HOURS,
     OPERATORS,
-    SHORTEST_RETENTION,
     Area,
     Audience,
     Calendar,
@@ -38,7 +37,6 @@ from gateway.settings import (
     Dispatch,
     Feed,
     HallTable,
-    Hours,
     Inbound,
     Retention,
     Route,
@@ -46,9 +44,9 @@ from gateway.settings import (
     Site,
     StoreSettings,
     Webhook,
-    secret,
 )
 from gateway.tomlfile import Key, Table, TomlFile, did_you_mean
+from gateway.values import SHORTEST_RETENTION, Hours, secret
 
 __all__ = [
     "FILE",
@@ -296,6 +294,12 @@ def _lists_there(config: Config) -> Iterator[Finding]:
             yield (*key, "list"), "没有这个名单文件", "there is no such file"
 
 
+def _whitelists_there(config: Config) -> Iterator[Finding]:
+    for name, carrier in config.carriers.items():
+        if carrier.whitelist and not (config.directory / carrier.whitelist).is_file():
+            yield ("carriers", name, "whitelist"), "没有这个名单文件", "there is no such file"
+
+
 def _audiences(config: Config) -> Iterator[tuple[Key, Audience]]:
     """Each audience where it is written; one that a schedule names stands under its own name."""
     for name, audience in config.audiences.items():
@@ -344,6 +348,7 @@ _CHECKS: tuple[tuple[set[str], Callable[[Config], Iterator[Finding]]], ...] = (
     ({"site", "areas", "audiences", "schedules"}, _areas_inside),
     ({"areas", "audiences", "schedules"}, _villages_known),
     ({"audiences", "schedules"}, _lists_there),
+    ({"carriers"}, _whitelists_there),
     ({"routes"}, _routes_once),
     ({"schedules"}, _schedules_once),
     ({"schedules", "feeds"}, _feeds_known),

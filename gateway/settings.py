@@ -1,22 +1,19 @@
 """The tables of config.toml: what each key may be, and nothing about where it came from.
 
 Every table is frozen and knows no key but its own; a carrier alone keeps the others, unread, for its
-protocol. Secrets are never among the values: a key ending in `_env` names an environment variable,
-whose value is handed out by a method and kept nowhere. Paths are relative to the site's directory and
-stay inside it. Relations between tables are not checked here but in `gateway.config`.
+protocol. What a single value may be is in `gateway.values`; relations between tables are checked in `gateway.config`.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
-from datetime import date, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -27,147 +24,39 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.errors import Invalid, Refused
+from gateway.errors import Invalid
 from gateway.hall import Hall, Text, Words
 from gateway.offers import Offers
 from gateway.rota import Duty
 from gateway.rules import Scoring
 from gateway.tomlfile import Table, TomlFile, did_you_mean, wrong
-
-SHORTEST_RETENTION = 180
-"""Days; MIIT order 74 (2026) asks for six months of send and receive times, numbers, opt-ins and content."""
+from gateway.values import (
+    AreaCode,
+    AreaPath,
+    Count,
+    Environment,
+    EnvName,
+    Hours,
+    InnerPath,
+    Kept,
+    MonthDay,
+    OfficeSpans,
+    OpenHours,
+    Price,
+    Slug,
+    Span,
+    WebAddress,
+    ZoneName,
+    clock_time,
+    office_spans,
+    secret,
+)
 
 Operator = Literal["移动", "电信", "联通", "广电"]
 OPERATORS: tuple[Operator, ...] = ("移动", "电信", "联通", "广电")
-Environment = Mapping[str, str]
-
-
-# --- kinds of values ---------------------------------------------------------------------------
-
-
-class Hours(NamedTuple):
-    """Open from `open`, included, to `close`, excluded, on the site's clock; midnight as `close` is 24:00."""
-
-    open: time
-    close: time
-
-
-def _hours(text: object) -> Hours | None:
-    """`08:00-21:00`; an empty text is round the clock, None."""
-    if text == "":
-        return None
-    found = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)", text) if isinstance(text, str) else None
-    if not found or found[1] == found[2]:
-        raise wrong("时段应写作 08:00-21:00，全天写空", 'hours are written 08:00-21:00, always as ""')
-    return Hours(_time(found[1]), time() if found[2] == "24:00" else _time(found[2]))
-
-
-def _time(text: str) -> time:
-    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-        raise wrong(f"没有这个时间：{text}，应写作 07:30", f"no such time: {text}; times are written 07:30")
-    return time.fromisoformat(text)
-
-
-def _office_spans(text: str) -> tuple[Hours, ...]:
-    """`08:30-12:00,14:00-17:30`; empty is 00:00-24:00. They follow each other on one day."""
-    parts = text.replace("，", ",").split(",") if text else ["00:00-24:00"]
-    spans = [found for part in parts if (found := _hours(part.strip() or "-"))]
-    for n, (begin, end) in enumerate(spans):
-        if end != time() and end < begin:
-            raise wrong(
-                f"{_spelt(begin, end)} 跨了夜，上班时段要在一天之内", f"{_spelt(begin, end)} runs over midnight"
-            )
-        if n and not time() < spans[n - 1].close <= begin:
-            both = _spelt(*spans[n - 1]), _spelt(begin, end)
-            raise wrong(
-                f"上班时段要从早到晚、互不重叠：{'、'.join(both)}",
-                f"spans overlap or are out of order: {', '.join(both)}",
-            )
-    return tuple(spans)
-
-
-def _spelt(begin: time, end: time) -> str:
-    return f"{begin:%H:%M}-{'24:00' if end == time() else format(end, '%H:%M')}"
-
-
-def _office_text(text: str) -> str:
-    return ",".join(_spelt(*one) for one in _office_spans(text))
-
-
-def _month_day(text: str) -> str:
-    try:
-        return f"{date.fromisoformat(f'2000-{text}'):%m-%d}"
-    except ValueError:
-        raise wrong(f"{text} 应写作月-日，如 06-01", f"{text} should be month and day, like 06-01") from None
-
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def span(text: object) -> timedelta:
-    """`30m`, `24h`, `3d`."""
-    if isinstance(text, timedelta):
-        return text
-    found = re.fullmatch(r"([1-9]\d{0,4})([smhd])", text) if isinstance(text, str) else None
-    if not found:
-        raise wrong("时长应写作 30m、24h 或 3d", "a span is written 30m, 24h or 3d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
-def _area_code(code: str) -> str:
-    group = {2: 2, 4: 2, 6: 2, 9: 3, 12: 3}.get(len(code))
-    if group is None or not (code.isascii() and code.isdigit()):
-        raise wrong("区划代码是 2、4、6、9 或 12 位数字", "an area code has 2, 4, 6, 9 or 12 digits")
-    if not code[-group:].strip("0"):
-        raise wrong("区划代码末尾不要补零", "an area code is not padded with zeros")
-    return code
-
-
-def _inside(path: str) -> str:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-        raise wrong("路径要在站点目录之内", "a path stays inside the site's directory")
-    return path
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise wrong("没有这个时区", "no such time zone") from None
-    return name
-
-
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.password:
-        raise wrong("应是不带密码的 http(s) 地址", "should be an http(s) address without a password")
-    return _only_area(url)
-
-
-def _only_area(text: str) -> str:
-    if "{" in text.replace("{area}", "") or "}" in text.replace("{area}", ""):
-        raise wrong("只能有 {area} 一个占位", "the only placeholder is {area}")
-    return text
-
-
-AreaCode = Annotated[str, AfterValidator(_area_code)]
-Span = Annotated[timedelta, BeforeValidator(span)]
-InnerPath = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
-OfficeSpans = Annotated[str, AfterValidator(_office_text)]
-MonthDay = Annotated[str, AfterValidator(_month_day)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-Price = Annotated[Decimal, Field(ge=0, le=100)]
-Count = Annotated[int, Field(ge=1)]
-Kept = Annotated[int, Field(ge=SHORTEST_RETENTION)]
-
-
-def secret(name: str, environ: Environment | None = None) -> str:
-    """The value of an environment variable; Refused where it is missing or empty."""
-    value = (os.environ if environ is None else environ).get(name, "")
-    if not value:
-        raise Refused(f"环境变量 {name} 没有设置", f"the environment variable {name} is not set")
-    return value
+ReceiptRule = Literal["every", "first", "last", "one"]
+LONGEST_SENDER = 20
+"""Digits of a sender's number that every operator's gate takes."""
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -179,7 +68,7 @@ class Site(Table):
     name: Text
     signature: Annotated[str, Field(min_length=2, max_length=12, pattern=r"^[^【】\s]*$")]
     area: AreaCode
-    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    timezone: ZoneName = "Asia/Shanghai"
     phone: Text
     language: Literal["zh", "en"] = "zh"
     price: Price = Decimal("0.05")
@@ -236,9 +125,11 @@ class Calendar(Table):
 
 
 class Carrier(Table):
-    """One account with an operator. `options` are the keys that its protocol checks by itself.
+    """One account with an operator: what was bought. `options` are the keys that its protocol checks by itself.
 
-    `rate` is texts per second over all `links`; `in_flight` is per link.
+    `rate` is parts per second over all `links`; `in_flight` is per link. Quotas, the cap and the balance are parts as
+    the operator bills them. `receipts`: whether a long text's receipt comes for every part, or only for the first,
+    the last or any one of them.
     """
 
     name: Slug
@@ -246,6 +137,20 @@ class Carrier(Table):
     operators: Annotated[tuple[Operator, ...], Field(min_length=1)] = OPERATORS
     signature_place: Literal["front", "back", "carrier"] = "front"
     signature_state: Literal["unneeded", "filed", "pending", "refused"] = "unneeded"
+    service_code: Annotated[str, Field(pattern=r"^\+?[0-9A-Za-z]{0,20}$")] = ""
+    extension: Annotated[int, Field(ge=0, le=18)] = 0
+    whitelist: InnerPath | None = None
+    content_limit: Count = 500
+    receipts: ReceiptRule = "every"
+    validity: Span | None = None
+    hours: OpenHours = None
+    quota_per_day: Count | None = None
+    quota_per_month: Count | None = None
+    monthly_cap: Count | None = None
+    balance: Annotated[int, Field(ge=0)] | None = None
+    balance_on: date | None = None
+    balance_warning: Count | None = None
+    relogin_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
     price: Price | None = None
     rate: Annotated[float, Field(gt=0)] = 50
     in_flight: Count = 16
@@ -260,6 +165,23 @@ class Carrier(Table):
         own = cls.model_fields.keys() - {"options"}
         options = {key: value for key, value in table.items() if key not in own}
         return {key: value for key, value in table.items() if key in own} | {"options": options}
+
+    @model_validator(mode="after")
+    def _balance_has_a_day(self) -> Self:
+        if (self.balance is None) != (self.balance_on is None):
+            raise wrong("balance 和 balance_on 要一起写", "balance and balance_on go together")
+        if self.balance_warning is not None and self.balance is None:
+            raise wrong("写了 balance_warning 就要写 balance", "balance_warning needs a balance")
+        return self
+
+    @model_validator(mode="after")
+    def _number_is_not_too_long(self) -> Self:
+        if len(self.service_code.lstrip("+")) + self.extension > LONGEST_SENDER:
+            raise wrong(
+                f"service_code 加上 {self.extension} 位扩展超过 {LONGEST_SENDER} 位",
+                f"service_code and {self.extension} digits behind it are more than {LONGEST_SENDER}",
+            )
+        return self
 
     def with_secrets(self, environ: Environment | None = None) -> dict[str, Any]:
         """`options`, NAME_env replaced by NAME with the variable's value; Refused if not set."""
@@ -289,8 +211,8 @@ class Feed(Table):
     name: Slug
     kind: Literal["station", "open-meteo"]
     source: Text
-    url: Annotated[str, AfterValidator(_web_address)] | None = None
-    file: Annotated[InnerPath, AfterValidator(_only_area)] | None = None
+    url: WebAddress | None = None
+    file: AreaPath | None = None
     secret_env: EnvName | None = None
     max_age_hours: Count = 24
 
@@ -386,7 +308,7 @@ class Schedule(Table):
     template: Text
     on: Annotated[tuple[Annotated[str, AfterValidator(_day)], ...], BeforeValidator(_words)] = ()
     at: Annotated[
-        tuple[Annotated[str, AfterValidator(lambda word: f"{_time(word):%H:%M}")], ...],
+        tuple[Annotated[str, AfterValidator(lambda word: f"{clock_time(word):%H:%M}")], ...],
         BeforeValidator(_words),
     ] = ()
     cron: Annotated[str, AfterValidator(_cron)] | None = None
@@ -479,11 +401,11 @@ class OfficeTable(Table):
 
     @property
     def spans(self) -> tuple[Hours, ...]:
-        return _office_spans(self.hours)
+        return office_spans(self.hours)
 
     @property
     def summer_spans(self) -> tuple[Hours, ...]:
-        return () if self.summer is None else _office_spans(self.summer)
+        return () if self.summer is None else office_spans(self.summer)
 
     @property
     def summer_days(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -517,7 +439,7 @@ class Config(Table):
     offers: Offers = Offers()
     scoring: Scoring = Scoring()
     questions: str | None = None
-    hours: Mapping[str, Annotated[Hours | None, BeforeValidator(_hours)]]
+    hours: Mapping[str, OpenHours]
     office: OfficeTable = OfficeTable()
     calendar: Calendar = Calendar()
     carriers: Annotated[Mapping[str, Carrier], Field(min_length=1)]

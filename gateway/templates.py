@@ -31,8 +31,8 @@ from gateway import text
 from gateway.config import Config
 from gateway.errors import Invalid, Problem, Refused
 from gateway.model import Priority
-from gateway.settings import Slug, Span
 from gateway.tomlfile import Table, TomlFile, did_you_mean, read_text, wrong
+from gateway.values import Slug, Span
 
 PERSON_FIELDS: Mapping[str, str] = {"姓名": "李秀英", "称呼": "乡亲", "村": "枣湾村", "组": "3组"}
 """Known of each recipient without being declared, with what an example shows."""

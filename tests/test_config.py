@@ -189,6 +189,11 @@ SECOND = '[carriers.other]\nprotocol = "simulator"\nsignature_place = "back"\nop
         (changed('tags = ["种粮户"]', 'villages = ["枣弯村"]'), "audiences.growers.villages", "no area"),
         (changed('tags = ["种粮户"]', 'list = "x.csv"'), "audiences.growers.list", "no such file"),
         (
+            changed('protocol = "simulator"', 'protocol = "simulator"\nwhitelist = "x.csv"'),
+            "carriers.simulator.whitelist",
+            "no such file",
+        ),
+        (
             changed('audience = "growers"', 'audience = { villages = ["X"] }'),
             "schedules[1].audience.villages",
             "no area X",

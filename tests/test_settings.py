@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway import settings
+from gateway import values
 from gateway.errors import Invalid, Refused
 from gateway.settings import (
     Area,
@@ -14,7 +14,6 @@ from gateway.settings import (
     Carrier,
     Config,
     Feed,
-    Hours,
     OfficeTable,
     Retention,
     Route,
@@ -23,11 +22,13 @@ from gateway.settings import (
     StoreSettings,
     Webhook,
 )
+from gateway.tomlfile import Table
+from gateway.values import Hours
 
 SITE = {"name": "大厅", "signature": "枣原镇", "area": "610899100", "phone": "0912-0000000"}
 
 
-def refuses(table: type[settings.Table], data: dict[str, Any]) -> str:
+def refuses(table: type[Table], data: dict[str, Any]) -> str:
     """The one complaint about `data`."""
     with pytest.raises(ValidationError) as caught:
         table.model_validate(data)
@@ -90,8 +91,8 @@ def test_hours_that_are_none(text: object) -> None:
     ("text", "span"), [("30m", timedelta(minutes=30)), ("24h", timedelta(days=1)), ("45s", timedelta(seconds=45))]
 )
 def test_spans(text: str, span: timedelta) -> None:
-    assert settings.span(text) == span
-    assert settings.span(span) == span
+    assert values.span(text) == span
+    assert values.span(span) == span
 
 
 @pytest.mark.parametrize("text", ["0h", "1w", "h", "-1h", 3, ""])
@@ -191,6 +192,36 @@ def test_a_carrier_keeps_what_only_its_protocol_knows() -> None:
     assert "geheim" not in repr(carrier)
     with pytest.raises(Refused, match="CMPP_PASSWORD"):
         carrier.with_secrets({"CMPP_PASSWORD": ""})
+
+
+BOUGHT = {"name": "main", "protocol": "cmpp"}
+
+
+def test_what_was_bought_is_told_in_full() -> None:
+    told = {
+        "service_code": "1069001", "extension": 4, "whitelist": "subscribers/allowed.csv", "content_limit": 350,
+        "receipts": "last", "validity": "48h", "hours": "08:00-20:00", "quota_per_day": 5000, "monthly_cap": 90000,
+        "balance": 100000, "balance_on": date(2026, 11, 1), "balance_warning": 10000, "relogin_seconds": 90,
+    }  # fmt: skip
+    carrier = Carrier.model_validate(BOUGHT | told)
+    assert carrier.options == {}
+    assert carrier.hours == Hours(time(8), time(20))
+    assert (carrier.validity, carrier.receipts, carrier.relogin_seconds) == (timedelta(hours=48), "last", 90)
+    assert Carrier.model_validate(BOUGHT).hours is None
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [
+        ({"balance": 5}, "balance_on"),
+        ({"balance_on": date(2026, 11, 1)}, "go together"),
+        ({"balance_warning": 5}, "needs a balance"),
+        ({"service_code": "1069" + "0" * 13, "extension": 4}, "more than 20"),
+        ({"hours": "8-20"}, "written 08:00-21:00"),
+    ],
+)
+def test_what_was_bought_does_not_contradict_itself(table: dict[str, Any], word: str) -> None:
+    assert word in refuses(Carrier, BOUGHT | table)
 
 
 def test_a_carrier_must_be_a_table() -> None:
