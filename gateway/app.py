@@ -101,8 +101,14 @@ class Gateway:
         return Setup(
             name=name,
             make=lambda links: make_carrier(self.config, name, links),
-            pace=Pace(rate=account.rate, retry_seconds=retries.retry_seconds, max_attempts=retries.max_attempts),
+            pace=Pace(
+                rate=account.rate,
+                relogin_seconds=account.relogin_seconds,
+                retry_seconds=retries.retry_seconds,
+                max_attempts=retries.max_attempts,
+            ),
             onward=self.outbox.onward(name),
+            receipts=account.receipts,
         )
 
     @contextlib.asynccontextmanager

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +19,7 @@ from sqlalchemy import func, select, update
 
 from gateway.carriers import Accepted, Items, Links, Receipt, Rejected, Text
 from gateway.carriers.simulator import Carrier, Operator, SimulatorSettings
-from gateway.dispatch import Account, Bucket, Dispatcher, Pace, Setup, Withdrawals
+from gateway.dispatch import Account, Bucket, Dispatcher, Logins, Pace, Setup, Withdrawals
 from gateway.dispatch import account as keeping
 from gateway.dispatch.account import HELD_FOR
 from gateway.errors import Refused
@@ -480,6 +483,49 @@ async def test_a_carrier_that_comes_back_is_used(hall: Hall) -> None:
 
     await send_all(hall, Setup(name="main", make=make, pace=AT_ONCE))
     assert len(hall.carriers) == 4 and len(hall.sent) == 30
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_account_logs_in_no_sooner_than_its_gate_bears(hall: Hall) -> None:
+    await queue(hall.store, 30)
+    opened: list[float] = []
+
+    def make(links: Links) -> Carrier:
+        opened.append(time.monotonic())
+        down = SimulatorSettings(down=len(opened) < 3)
+        hall.carriers.append(Carrier("main", down, links))
+        return hall.carriers[-1]
+
+    await send_all(hall, Setup(name="main", make=make, pace=replace(AT_ONCE, relogin_seconds=0.3)))
+    assert len(opened) == 3
+    assert all(later - sooner >= 0.3 for sooner, later in itertools.pairwise(opened))
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_link_that_fails_waits_for_its_next_login_and_what_waits_goes_on(hall: Hall) -> None:
+    slow = hall.setup(pace=replace(AT_ONCE, relogin_seconds=30), onward={"all": "backup"})
+    async with hall.dispatching(slow, hall.setup("backup")) as dispatcher:
+        await until(lambda: dispatcher.accounts["main"].state == "up")
+        next(one for one in hall.carriers if one.name == "main").lost("cut")
+        await until(lambda: dispatcher.accounts["main"].state == "down")
+        await queue(hall.store, 30)
+        await until(lambda: len(hall.sent) == 30)
+    assert len([one for one in hall.carriers if one.name == "main"]) == 1
+
+
+def test_pauses_between_logins_grow_with_jitter_and_begin_anew() -> None:
+    now = [0.0]
+    logins = Logins(10, (1.0, 2.0), lambda: now[0])
+    assert logins.wait() == 0
+    logins.begins()
+    assert 10 <= logins.failed() <= 12.5 and 10 <= logins.wait() <= 12.5
+    now[0] = 20
+    logins.begins()
+    now[0] = 40
+    assert logins.wait() == 0 and 2 <= logins.failed() <= 2.5
+    logins.succeeded()
+    assert 1 <= logins.failed() <= 1.25
+    assert len({Logins(0, (1.0,), lambda: 0.0).failed() for _ in range(20)}) > 10
 
 
 async def test_leaving_in_order_leaves_nothing_uncertain_and_the_next_goes_on(hall: Hall) -> None:

@@ -15,13 +15,18 @@ from sqlalchemy import insert, inspect, select
 
 from gateway.carriers import Receipt, Received
 from gateway.errors import Conflict, Refused
-from gateway.model import CaseState, ReceiptState
+from gateway.inbox import Inbox
+from gateway.model import CaseState, ReceiptState, TextState, message_id
 from gateway.outbox import Outbox
-from gateway.store import Store, consent, open_store
-from gateway.store.tables import case_count, person, receipt_unmatched
+from gateway.store import Store, bulk, consent, open_store, parcels
+from gateway.store.parcels import Queued
+from gateway.store.receipts import Recent
+from gateway.store.tables import case_count, person, receipt_unmatched, submission
 from gateway.words import Intent
 from gateway.worktime import ManualClock
+from tests import desk
 from tests.desk import ACCOUNT, CLERK, MOTHER, NEIGHBOUR, SON, Hall, received
+from tests.store.outbound import envelope, states
 
 ASKS = "我妈76了 养老认证刷不上脸"
 
@@ -572,6 +577,19 @@ async def test_receipts_are_stored_with_the_texts_of_a_chunk(hall: Hall) -> None
     )
     parked = await hall.store.read(lambda db: db.execute(select(receipt_unmatched.c.carrier_ref)).scalars().all())
     assert (list(parked), len(await hall.texts())) == (["x"], 1)
+
+
+async def test_one_receipt_is_the_whole_texts_where_the_account_sends_one(hall: Hall) -> None:
+    now, (site, notices) = hall.clock.now(), desk.site()
+    bought = site.carriers[ACCOUNT].model_copy(update={"receipts": "one"})
+    config = site.model_copy(update={"carriers": {ACCOUNT: bought}})
+    inbox = Inbox(hall.store, config, notices, hall.cases, hall.answers, desk.triage, hall.clock, Recent())
+    long = [Queued(MOTHER, None, "长", 3)]
+    key = message_id(await hall.store.write(parcels.queue, envelope(carrier=ACCOUNT), long, now), 0)
+    taken = [(key, 1, part, "accepted", ACCOUNT, f"r{part}", None, now) for part in (1, 2, 3)]
+    await hall.store.write(bulk.insert, submission, parcels.SUBMISSION_COLUMNS, taken)
+    await inbox.receive(ACCOUNT, [Receipt("r1", MOTHER, ReceiptState.DELIVERED, None, now)])
+    assert (await states(hall.store))[key] is TextState.DELIVERED
 
 
 async def test_a_time_to_come_is_taken_for_now(light: Hall) -> None:

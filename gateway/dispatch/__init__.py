@@ -32,14 +32,14 @@ import structlog
 
 from gateway.dispatch.account import Account, Receive, Setup
 from gateway.dispatch.holder import Holder, Tally
-from gateway.dispatch.pace import Bucket, Pace
+from gateway.dispatch.pace import Bucket, Logins, Pace
 from gateway.dispatch.withdrawals import Withdrawals
 from gateway.errors import Refused
 from gateway.store import DATABASE_ERRORS, Store, counting, parcels, receipts
 from gateway.store.receipts import Recent
 from gateway.worktime import Clock
 
-__all__ = ["Account", "Bucket", "Dispatcher", "Holder", "Pace", "Setup", "Tally", "Withdrawals", "alone"]
+__all__ = ["Account", "Bucket", "Dispatcher", "Holder", "Logins", "Pace", "Setup", "Tally", "Withdrawals", "alone"]
 
 log = structlog.get_logger()
 
@@ -79,6 +79,7 @@ class Dispatcher:
     ) -> None:
         self._store, self._clock = store, clock
         self._settled_to = 0
+        self._rules = {setup.name: setup.receipts for setup in setups}
         # Containers may share host names and pids; a node is one process.
         node = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self.accounts = {
@@ -132,5 +133,5 @@ class Dispatcher:
 
     async def _settle(self) -> None:
         now = self._clock.now()
-        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, after=self._settled_to)
+        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, self._rules, after=self._settled_to)
         self._settled_to = settled.next

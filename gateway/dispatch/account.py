@@ -1,13 +1,15 @@
 """Keeping an account: take it, recover what a dead holder left, open its carrier, run holders one after another.
 
 Losing the account to a newer epoch, or the carrier, ends a holder and not the account: it is taken and opened again,
-with pauses that grow. A carrier that stays down hands its waiting parcels to the next of their route.
+with pauses that grow, and no sooner than the operator's gate bears. A carrier that stays down hands its waiting
+parcels to the next of their route.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +19,7 @@ import structlog
 
 from gateway.carriers import Answer, Carrier, Items, Links
 from gateway.dispatch.holder import BACKOFF_SECONDS, Holder, Tally
-from gateway.dispatch.pace import Pace
+from gateway.dispatch.pace import Logins, Pace
 from gateway.errors import Unavailable
 from gateway.store import DATABASE_ERRORS, Store, parcels
 from gateway.store.parcels import EpochLost
@@ -42,6 +44,8 @@ class Setup:
     pace: Pace
     onward: Mapping[str, str] = field(default_factory=dict)
     """Route -> the carrier after this one."""
+    receipts: str = "every"
+    """For which parts of a long text the operator sends a receipt: every, first, last, one."""
 
 
 class Account:
@@ -63,6 +67,9 @@ class Account:
         self._stopping = asyncio.Event()
         self._failed = asyncio.Event()
         self._holder: Holder | None = None
+        # Logins are paced by the machine's own time: the operator's gate knows no other.
+        self._logins = Logins(setup.pace.relogin_seconds, BACKOFF_SECONDS, time.monotonic)
+        self._down_for = 0.0
         self.carrier: Carrier | None = None
         self.tally = Tally()
         self.state = "waiting"
@@ -131,24 +138,45 @@ class Account:
                 raise EpochLost("通道已由另一进程接管", "the account is held by another process")
 
     async def _keep_sending(self, epoch: int, renewing: asyncio.Task[None]) -> None:
-        failures, down_for = 0, 0.0
+        self._down_for = 0.0
         while not self._stopping.is_set():
+            if wait := self._logins.wait():
+                await self._stay_down(wait, epoch, renewing)
+                continue
             carrier = self._setup.make(self._links())
+            self._logins.begins()
             try:
                 await carrier.open()
             except Unavailable as error:
-                self.state = "down"
-                wait = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
-                log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=wait)
-                failures, down_for = failures + 1, down_for + wait
-                if down_for >= FAILOVER_SECONDS and self._setup.onward:
-                    await self._store.write(parcels.move, self._setup.name, epoch, dict(self._setup.onward))
-                await self._pause(wait)
-                if renewing.done():
-                    renewing.result()
+                wait = self._logins.failed()
+                log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=round(wait, 1))
+                await self._stay_down(wait, epoch, renewing)
                 continue
-            failures, down_for, self.state, self.carrier = 0, 0.0, "up", carrier
+            self._logins.succeeded()
+            self._down_for, self.state, self.carrier = 0.0, "up", carrier
             await self._send_over(carrier, epoch, renewing)
+
+    async def _stay_down(self, seconds: float, epoch: int, renewing: asyncio.Task[None]) -> None:
+        """Wait for the next login; what waits meanwhile goes to the next of its route when that takes long."""
+        self.state = "down"
+        while seconds > 0 and not self._stopping.is_set():
+            pause = min(seconds, FAILOVER_SECONDS)
+            await self._rest(pause, renewing)
+            seconds, self._down_for = seconds - pause, self._down_for + pause
+            if self._down_for >= FAILOVER_SECONDS and self._setup.onward:
+                await self._store.write(parcels.move, self._setup.name, epoch, dict(self._setup.onward))
+
+    async def _rest(self, seconds: float, renewing: asyncio.Task[None]) -> None:
+        """Pause, but not longer than the account is ours."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                stopping = asyncio.ensure_future(self._stopping.wait())
+                try:
+                    await asyncio.wait({renewing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    stopping.cancel()
+        if renewing.done():
+            renewing.result()
 
     async def _send_over(self, carrier: Carrier, epoch: int, renewing: asyncio.Task[None]) -> None:
         """Run one holder over an open carrier until it fails, the account is lost, or we are told to stop."""

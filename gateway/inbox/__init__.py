@@ -107,7 +107,9 @@ class Inbox:
     async def _store_receipts(self, account: str, told: Sequence[Receipt], now: datetime) -> None:
         rows = [receipts.Told(one.ref, one.phone, one.state, one.error, one.at) for one in told]
         known = [self._recent.find(account, one.ref) for one in told]
-        await self._store.write(receipts.store, account, rows, known, now)
+        bought = self._config.carriers.get(account)
+        rule = bought.receipts if bought else "every"
+        await self._store.write(receipts.store, account, rows, known, now, rule)
 
     def _keep(self, db: Connection, account: str, items: Sequence[Received], now: datetime) -> int:
         """Store texts, and parts of texts with what they complete; the number of repeats."""

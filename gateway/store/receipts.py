@@ -6,17 +6,21 @@ Policy
 - What fits nothing is parked and tried again; a late, early or repeated receipt changes nothing but by adding a fact.
 - A text whose fate is unknown is settled by a parked receipt only when account, number and time fit and it is the only
   one to that number without a receipt; that is recorded as matched by number.
+- Some operators send one receipt for a long text. By the account's rule (`every`, `first`, `last`, `one`) it is then
+  recorded of the other parts as well, as matched by `whole`, so that a text's state is derived from its facts as ever;
+  whatever the operator says of such a part itself takes that row's place.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 from sqlalchemy import text as sql
 
 from gateway.model import Outcome, home_parcel
@@ -30,9 +34,12 @@ RECENT_REFS = 200_000
 
 RECEIPT_COLUMNS = ("message_id", "attempt", "part", "state", "error", "matched", "at")
 UNMATCHED_COLUMNS = ("carrier", "carrier_ref", "phone", "state", "error", "why", "at", "parked_at")
+WHOLE = "whole"
 SETTLE_BEFORE = timedelta(minutes=1)
 """How much earlier than the text a receipt's time may lie: operators' clocks differ."""
 
+
+NO_RULES: Mapping[str, str] = MappingProxyType({})
 
 UNKNOWN = sql("receipt_unmatched.why = 'unknown'")
 """In the partial index's own words."""
@@ -92,8 +99,18 @@ class Settled:
     next: int
 
 
-def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Part | None], now: datetime) -> Stored:
-    """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each."""
+def store(
+    db: Connection,
+    carrier: str,
+    told: Sequence[Told],
+    known: Sequence[Part | None],
+    now: datetime,
+    rule: str = "every",
+) -> Stored:
+    """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each.
+
+    `rule`: for which parts of a long text the account's operator sends one.
+    """
     told = [one._replace(ref=storable(one.ref), error=one.error and storable(one.error)) for one in told]
     # References wrap: where the newest part of this one went to another number, an older one may be meant.
     known = [part if part and t.phone in (part.phone, "") else None for t, part in zip(told, known, strict=True)]
@@ -106,7 +123,7 @@ def store(db: Connection, carrier: str, told: Sequence[Told], known: Sequence[Pa
             rows.append((*part[:3], one.state, one.error, "ref", one.at))
         else:
             parked.append((carrier, one.ref, one.phone, one.state, one.error, why, one.at, now))
-    _append(db, rows)
+    _append(db, rows, rule)
     bulk.insert(db, receipt_unmatched, UNMATCHED_COLUMNS, parked, ignore=True)
     return Stored(len(rows), len(parked))
 
@@ -140,14 +157,53 @@ def _look_up(db: Connection, carrier: str, refs: Sequence[str]) -> dict[str, lis
     return found
 
 
-def _append(db: Connection, rows: Sequence[bulk.Row]) -> None:
-    bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
+def _append(db: Connection, rows: Sequence[bulk.Row], rule: str) -> None:
+    if rule == "every":
+        bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
+    else:
+        _take_back(db, rows)
+        bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
+        bulk.insert(db, receipt, RECEIPT_COLUMNS, _of_the_whole(db, rows, rule), ignore=True)
     mark_stale(db, {home_parcel(row[0]) for row in rows})
 
 
-def settle(db: Connection, parked_before: datetime, limit: int = 500, after: int = 0) -> Settled:
+def _take_back(db: Connection, rows: Sequence[bulk.Row]) -> None:
+    """What was concluded of these parts from another's receipt: now the operator speaks of them itself."""
+    r = receipt.c
+    part = and_(r.message_id == bindparam("key"), r.attempt == bindparam("nth"), r.part == bindparam("place"))
+    if rows:
+        keys = [{"key": row[0], "nth": row[1], "place": row[2]} for row in rows]
+        db.execute(delete(receipt).where(part, r.matched == WHOLE), keys)
+
+
+def _of_the_whole(db: Connection, rows: Sequence[bulk.Row], rule: str) -> list[bulk.Row]:
+    """The other parts of the long texts whose one receipt is among these, as far as nothing was said of them."""
+    texts = {row[0] for row in rows}
+    long = select(message.c.id, message.c.parts).where(message.c.id.in_(texts), message.c.parts > 1)
+    parts: dict[int, int] = {row.id: row.parts for row in db.execute(long)}
+    own = select(receipt.c.message_id, receipt.c.attempt, receipt.c.part)
+    spoken_of = {
+        tuple(row) for row in db.execute(own.where(receipt.c.message_id.in_(parts), receipt.c.matched != WHOLE))
+    }
+    return [
+        (key, attempt, other, state, error, WHOLE, at)
+        for key, attempt, part, state, error, _, at in rows
+        if key in parts and _is_the_one(rule, part, parts[key])
+        for other in range(1, parts[key] + 1)
+        if (key, attempt, other) not in spoken_of
+    ]
+
+
+def _is_the_one(rule: str, part: int, parts: int) -> bool:
+    return rule == "one" or part == (1 if rule == "first" else parts)
+
+
+def settle(
+    db: Connection, parked_before: datetime, rules: Mapping[str, str] = NO_RULES, limit: int = 500, after: int = 0
+) -> Settled:
     """Try parked receipts again: by reference first, then by number for texts whose fate is unknown.
 
+    `rules`: account -> its rule of receipts.
     One slice from the id `after` on; go on with `next`, so that what fits nobody's text is in no other's way.
     """
     unknown = and_(UNKNOWN, receipt_unmatched.c.parked_at <= parked_before)
@@ -158,11 +214,11 @@ def settle(db: Connection, parked_before: datetime, limit: int = 500, after: int
         by_carrier[row.carrier].append(row)
     matched = 0
     for carrier, rows in by_carrier.items():
-        matched += _settle(db, carrier, rows)
+        matched += _settle(db, carrier, rows, rules.get(carrier, "every"))
     return Settled(matched, len(parked) - matched, parked[-1].id if len(parked) == limit else 0)
 
 
-def _settle(db: Connection, carrier: str, rows: Sequence[Any]) -> int:
+def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str) -> int:
     found = _look_up(db, carrier, [row.carrier_ref for row in rows])
     unsettled = _without_receipt(db, carrier, {row.phone for row in rows})
     out = _still_out(db, carrier, unsettled)
@@ -177,7 +233,7 @@ def _settle(db: Connection, carrier: str, rows: Sequence[Any]) -> int:
         if part is not None:
             fitted.append((*part[:3], row.state, row.error, how, row.at))
             done.append(row.id)
-    _append(db, fitted)
+    _append(db, fitted, rule)
     if done:
         db.execute(delete(receipt_unmatched).where(receipt_unmatched.c.id.in_(done)))
     return len(done)

@@ -317,7 +317,7 @@ receipt = Table(
     Column("part", SmallInteger, primary_key=True, autoincrement=False),
     Column("state", Text, primary_key=True),
     Column("error", Text),
-    Column("matched", Text, nullable=False),  # ref, number
+    Column("matched", Text, nullable=False),  # ref, number, whole (concluded from the one receipt of a long text)
     Column("at", Instant, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -30,9 +30,11 @@ async def submitted(
     await store.write(bulk.insert, submission, parcels.SUBMISSION_COLUMNS, rows)
 
 
-async def hear(store: Store, *heard: Told, recent: Recent | None = None, carrier: str = "main") -> Stored:
+async def hear(
+    store: Store, *heard: Told, recent: Recent | None = None, carrier: str = "main", rule: str = "every"
+) -> Stored:
     known = [recent.find(carrier, one.ref) if recent else None for one in heard]
-    return await store.write(receipts.store, carrier, heard, known, NOON)
+    return await store.write(receipts.store, carrier, heard, known, NOON, rule)
 
 
 async def parked(store: Store) -> list[tuple[Any, ...]]:
@@ -279,3 +281,71 @@ async def test_nothing_is_settled_by_number_while_another_text_to_it_is_not_answ
     await submitted(store, flying, "late", attempt=2 if repeat else 1)
     assert await settle(store) == Stored(1, 0)
     assert [each[0] for each in await matched(store)] == [flying]
+
+
+# -- one receipt for a long text -------------------------------------------------------------------------------
+
+
+async def long_text(store: Store) -> int:
+    """A text of three parts that the operator took."""
+    key = message_id(await queue(store, to(1, parts=3)), 0)
+    await submitted(store, key, "A1", "A2", "A3")
+    return key
+
+
+@pytest.mark.parametrize(
+    ("rule", "ref", "state"),
+    [
+        ("every", "A1", "accepted"),
+        ("first", "A1", "delivered"),
+        ("first", "A2", "accepted"),
+        ("last", "A3", "delivered"),
+        ("last", "A1", "accepted"),
+        ("one", "A2", "delivered"),
+    ],
+)
+async def test_the_receipt_that_an_account_sends_for_the_whole_text_delivers_it(
+    store: Store, rule: str, ref: str, state: str
+) -> None:
+    await long_text(store)
+    assert await hear(store, told(ref, number(0)), rule=rule) == Stored(1, 0)
+    assert await tally(store) == await counted(store) == {state: 1}
+
+
+async def test_a_receipt_of_failure_speaks_for_the_whole_text_too(store: Store) -> None:
+    key = await long_text(store)
+    await hear(store, told("A1", number(0), "undelivered"), rule="one")
+    assert await tally(store) == await counted(store) == {"undelivered": 1}
+    assert [found[2:] for found in await matched(store)] == [
+        (1, "undelivered", "ref"), (2, "undelivered", "whole"), (3, "undelivered", "whole")
+    ]  # fmt: skip
+    assert (await matched(store))[0][0] == key
+
+
+@pytest.mark.parametrize("first", ["A1", "A2"])
+async def test_what_is_said_of_a_part_itself_outranks_what_was_concluded(store: Store, first: str) -> None:
+    await long_text(store)
+    heard = [told("A1", number(0)), told("A2", number(0), "undelivered")]
+    for one in sorted(heard, key=lambda one: one.ref != first):
+        await hear(store, one, rule="first")
+    assert [found[2:] for found in await matched(store)] == [
+        (1, "delivered", "ref"), (2, "undelivered", "ref"), (3, "delivered", "whole")
+    ]  # fmt: skip
+    assert await tally(store) == await counted(store) == {"undelivered": 1}
+
+
+async def test_texts_of_one_part_need_no_rule(store: Store) -> None:
+    home = await queue(store, 2)
+    for at in range(2):
+        await submitted(store, message_id(home, at), f"A{at}")
+    await hear(store, *(told(f"A{at}", number(at)) for at in range(2)), rule="last")
+    assert await tally(store) == {"delivered": 2}
+    assert {how for *_, how in await matched(store)} == {"ref"}
+
+
+async def test_a_parked_receipt_follows_the_rule_of_its_account(store: Store) -> None:
+    key = message_id(await queue(store, to(1, parts=3)), 0)
+    await hear(store, told("A1", number(0)), rule="one")
+    await submitted(store, key, "A1", "A2", "A3")
+    await store.write(receipts.settle, LATER, {"main": "one"})
+    assert await tally(store) == await counted(store) == {"delivered": 1}
