@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +25,7 @@ from gateway import carriers, config, duty, templates
 from gateway.alarms import Alarms
 from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
-from gateway.carriers import Carrier, Links
+from gateway.carriers import Call, Carrier, Links, Reply
 from gateway.cases import Cases
 from gateway.config import Carrier as Account
 from gateway.config import Config
@@ -171,6 +172,27 @@ def make_carrier(site: Config, name: str, links: Links) -> Carrier:
     account = site.carriers[name]
     kind = _protocol(name, account.protocol)
     return kind(name, _own_settings(kind, account, account.with_secrets()), links)
+
+
+Called = Callable[[Call, datetime], Reply]
+
+
+def callbacks(site: Config) -> Mapping[str, Called | Refused]:
+    """What translates the callbacks of each account that has any; Refused where its secrets are not set."""
+    return {name: _called(site, name) for name, account in site.carriers.items() if _has_callbacks(name, account)}
+
+
+def _has_callbacks(name: str, account: Account) -> bool:
+    return _protocol(name, account.protocol).called.__func__ is not Carrier.called.__func__  # type: ignore[attr-defined]
+
+
+def _called(site: Config, name: str) -> Called | Refused:
+    account = site.carriers[name]
+    kind = _protocol(name, account.protocol)
+    try:
+        return partial(kind.called, _own_settings(kind, account, account.with_secrets()))
+    except Refused as error:
+        return error
 
 
 SHARED = (

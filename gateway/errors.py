@@ -8,8 +8,10 @@ A caller's mistake is `Refused`: it says what and where, in Chinese and in Engli
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class GatewayError(Exception):
@@ -62,3 +64,10 @@ class Invalid(Refused):
 
 class Unavailable(GatewayError):
     """A carrier as a whole cannot be used now; its waiting parcels may move to the next of the route."""
+
+
+def place(error: Exception) -> str:
+    """File and line of ours where an error came up, for the log: its own words would quote the text, or the number."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "gateway" in Path(frame.filename).parts] or frames
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"

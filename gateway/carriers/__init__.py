@@ -113,12 +113,16 @@ Items = Sequence[Receipt | Received]
 
 
 class Call(NamedTuple):
-    """A provider's request to our callback address. Header names are in lower case; `query` has the first of each."""
+    """A provider's request to our callback address. Header names are in lower case; `query` has the first of each.
+
+    `token` is what stood behind the account's name in the address: a secret of ours, where the provider signs nothing.
+    """
 
     method: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    token: str = ""
 
 
 class Reply(NamedTuple):

@@ -10,18 +10,20 @@ import asyncio
 import contextlib
 import errno
 import signal
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping
 from pathlib import Path
 
 import structlog
 
-from gateway.app import Gateway, open_gateway
+from gateway.app import Called, Gateway, open_gateway
+from gateway.app import callbacks as callbacks_of
 from gateway.carriers import Received
 from gateway.cli.language import t
 from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
+from gateway.web.callbacks import callbacks
 from gateway.web.form import SOURCE, form
-from gateway.web.hooks import hooks, listening
+from gateway.web.hooks import Application, hooks, listening
 
 log = structlog.get_logger()
 
@@ -59,7 +61,31 @@ async def _start(part: str, gateway: Gateway, running: contextlib.AsyncExitStack
 
 @contextlib.asynccontextmanager
 async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
-    settings = gateway.config.webhook
+    settings, called = gateway.config.webhook, callbacks_of(gateway.config)
+    try:
+        app = _hooks(gateway)
+    except Refused as error:
+        if chosen:
+            raise
+        say(t(f"接口：没有打开（{error.zh}）", f"hooks: not opened ({error.en})"))
+        if not called:
+            yield
+            return
+        app = None
+    hooked = app is not None
+    host = settings.listen.rpartition(":")[0]
+    async with contextlib.AsyncExitStack() as opened:
+        try:
+            served = callbacks(app, called, gateway.inbox.receive, gateway.clock)
+            port = await opened.enter_async_context(listening(served, settings.listen))
+        except OSError as error:
+            raise _cannot_listen(settings.listen, error) from error
+        _tell(f"http://{host}:{port}", called, hooked=hooked, form=hooked and settings.form)
+        yield
+
+
+def _hooks(gateway: Gateway) -> Application:
+    """The webhook and, where the site has it, the form; Refused without a secret."""
 
     async def take(received: Received, digest: str) -> tuple[int, bool]:
         return await gateway.inbox.take("webhook", received, digest)
@@ -67,26 +93,23 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
     async def fill_in(received: Received) -> tuple[int, bool]:
         return await gateway.inbox.take(SOURCE, received)
 
-    try:
-        app = hooks(take, settings, gateway.clock)
-    except Refused as error:
-        if chosen:
-            raise
-        say(t(f"接口：没有打开（{error.zh}）", f"hooks: not opened ({error.en})"))
-        yield
-        return
-    if settings.form:
+    app = hooks(take, gateway.config.webhook, gateway.clock)
+    if gateway.config.webhook.form:
         form(app, fill_in, gateway.config, gateway.clock)
-    host = settings.listen.rpartition(":")[0]
-    async with contextlib.AsyncExitStack() as opened:
-        try:
-            port = await opened.enter_async_context(listening(app, settings.listen))
-        except OSError as error:
-            raise _cannot_listen(settings.listen, error) from error
-        say(t(f"接口：http://{host}:{port}/hooks/inbound", f"hooks: http://{host}:{port}/hooks/inbound"))
-        if settings.form:
-            say(t(f"网上来信：http://{host}:{port}/form", f"form: http://{host}:{port}/form"))
-        yield
+    return app
+
+
+def _tell(address: str, called: Mapping[str, Called | Refused], *, hooked: bool, form: bool) -> None:
+    """Where each of them is; the token that ends a callback's address is nobody's to read here."""
+    if hooked:
+        say(t(f"接口：{address}/hooks/inbound", f"hooks: {address}/hooks/inbound"))
+    if form:
+        say(t(f"网上来信：{address}/form", f"form: {address}/form"))
+    for name, one in called.items():
+        if isinstance(one, Refused):
+            say(t(f"通道 {name} 的回调：没有打开（{one.zh}）", f"callbacks of {name}: not opened ({one.en})"))
+        else:
+            say(t(f"通道 {name} 的回调：{address}/carriers/{name}", f"callbacks of {name}: {address}/carriers/{name}"))
 
 
 def _cannot_listen(listen: str, error: OSError) -> Refused:

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,6 +29,7 @@ from gateway.answers import Answers
 from gateway.carriers import Receipt, Received
 from gateway.cases import Cases
 from gateway.config import Config
+from gateway.errors import place
 from gateway.inbox.asking import HOLDING
 from gateway.inbox.deciding import Deciding, Decision
 from gateway.inbox.guards import Guards
@@ -212,7 +211,7 @@ class Inbox:
             except Exception as error:
                 if isinstance(error, DATABASE_ERRORS) and not isinstance(error, ROW_ERRORS):
                     raise
-                log.error("inbox.text_failed", error=type(error).__name__, where=_where(error))
+                log.error("inbox.text_failed", error=type(error).__name__, where=place(error))
         return 0
 
     def _transact(self, db: Connection, phone: str, pick: Pick, decide: Decide) -> int:
@@ -277,13 +276,6 @@ def _arrived(item: Received, now: datetime, digest: str | None = None, ref: str 
         digest=digest or inbound.digest(phone, body),
         at=min(item.at, now),
     )
-
-
-def _where(error: Exception) -> str:
-    """The innermost line of ours. The message itself would quote the text, or its number."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "gateway" in Path(frame.filename).parts] or frames
-    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
 
 
 def _number(raw: str) -> str:

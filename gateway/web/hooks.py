@@ -47,6 +47,9 @@ LONGEST_NUMBER = 64
 SHORTEST_SECRET = 24
 """Octets, by the specification; a shorter secret works and is warned of."""
 
+Application = web.Application
+"""What is served on the listener; other modules add their paths to it."""
+
 Take = Callable[[Received, str], Awaitable[tuple[int, bool]]]
 """Stores one text under its `ref`; its id and whether it is new. Conflict where the digest differs."""
 
