@@ -3,9 +3,9 @@
 Policy
 - The codes are data: `codes.toml`, a table per protocol or operator and stage. A code that is not there is a `fault`,
   is shown, and suppresses nobody. The raw code is always kept.
-- An account's own meanings, `[carriers.NAME.codes]`, come first. Then what is more exact wins: the code or a range that
-  has it; of STATE:ERROR the error alone; the state or the family (MK of MK:0001). A receipt falls back from its protocol
-  to the operator at home there, then to the others, then to the words that all use.
+- What is more exact wins: the code or a range that has it; of STATE:ERROR the error alone; the state, or the family (MK
+  of MK:0001). Of two alike the account's own, `[carriers.NAME.codes]`, wins, then the protocol's. A receipt falls back
+  to the operator at home in its protocol, then to the others, then to the words that all use.
 - A bare number means something only at its own operator: found at another's it counts as disputed.
 - Disputed codes say so, and one of them alone never suppresses anybody. Suppressing is only for dead and blocked
   numbers, and what is uncertain is never sent again.
@@ -14,7 +14,7 @@ Policy
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -29,7 +29,14 @@ FILE = "codes.toml"
 
 Stage = Literal["login", "submit", "receipt"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-ANY = "any"
+SHARING: Mapping[Stage, tuple[str, ...]] = {
+    "login": ("login", "answer", "any"),
+    "submit": ("submit", "answer", "any"),
+    "receipt": ("receipt", "any"),
+}
+"""The tables that a stage is read from, in order: answers to us share codes that a receipt uses otherwise."""
+
+TABLES = frozenset().union(*SHARING.values())
 
 Kind = Literal[
     "delivered",
@@ -116,6 +123,14 @@ Own = Mapping[str, Entry]
 """An account's own codes; "submit 108" and "login 7" are of those stages, all others of receipts."""
 
 
+def miswritten(own: Own) -> Iterator[tuple[str, tuple[str, str]]]:
+    """What is wrong with the keys of an account's own codes: key, and the mistake in both languages."""
+    for stage in STAGES:
+        here = {key: entry for key, entry in own.items() if _staged(key)[0] == stage}
+        named = {_staged(key)[1]: key for key in here}
+        yield from ((named[key], said) for key, said in mistakes({k: here[named[k]] for k in named}))
+
+
 class Code(NamedTuple):
     """What a code means. `code` is the operator's own; not `known`: nothing in the data has it."""
 
@@ -136,7 +151,8 @@ def explain(protocol: str, stage: Stage, code: str, own: Own | None = None) -> C
 @lru_cache(maxsize=4096)
 def _explained(protocol: str, stage: Stage, code: str, own: tuple[tuple[str, Entry], ...]) -> Code:
     mine = (_Meanings(_own_table(stage, own)),) if own else ()
-    found = _find((*mine, *_chain(protocol, stage)), normal(code))
+    splits = stage == "receipt" and _base(protocol) not in ALONE
+    found = _find((*mine, *_chain(protocol, stage)), normal(code), splits=splits)
     if found is None:
         return Code(code, "fault", "show", *UNKNOWN, known=False)
     entry, disputed = found
@@ -166,7 +182,7 @@ def normal(code: str) -> str:
 def _number(word: str) -> str:
     if re.fullmatch(r"0X[0-9A-F]+", word):
         return str(int(word, 16))
-    return str(int(word)) if word.isascii() and word.isdigit() else word
+    return str(int(word)) if word.isascii() and word.isdecimal() else word
 
 
 class Span(NamedTuple):
@@ -182,12 +198,15 @@ class Span(NamedTuple):
 
 
 def spans(key: str) -> Iterator[Span]:
-    """What a key of the data names: `MA,CA:0051..0053,0060` is six; ValueError where it is not written so."""
+    """What a key of the data names: `MA,CA:0051..0053,0060` is four spans, `2:` a state that is a number.
+
+    ValueError where it is not written so.
+    """
     heads, colon, rest = key.partition(":")
     for head in heads.split(",") if colon else [""]:
         for item in (rest if colon else heads).split(","):
             low, dots, high = item.partition("..")
-            if not low.strip() or (colon and not head.strip()):
+            if (colon and not head.strip()) or not (low.strip() or head.strip().isdecimal()):
                 raise ValueError(key)
             yield _span(
                 _number(head.strip().upper()), _number(low.strip().upper()), _number(high.strip().upper()), dots
@@ -227,8 +246,8 @@ class _Meanings:
         return self._within(code) if found is None else found
 
     def _within(self, code: str) -> Entry | None:
-        head, colon, last = code.rpartition(":")
-        if not last.isdigit():
+        head, _, last = code.rpartition(":")
+        if not (last.isascii() and last.isdecimal()):
             return None
         return next((entry for low, high, entry in self.ranges.get(head, ()) if low <= int(last) <= high), None)
 
@@ -237,14 +256,18 @@ Found = tuple[Entry, bool]
 """What was found, and whether it is disputed here."""
 
 
-def _find(chain: tuple[_Meanings, ...], code: str) -> Found | None:
+def _find(chain: tuple[_Meanings, ...], code: str, *, splits: bool) -> Found | None:
+    """`splits`: codes may be STATE:ERROR, each with a meaning of its own."""
     found = _first(chain, code)
     head, colon, error = code.partition(":")
     if found or not colon:
         return found
-    state = _first(chain, head)
+    if _is_family(head) or not splits:
+        return _first(chain, head) if _is_family(head) else None
+    # A state that is a number stands in the data as 2: and is no error 2.
+    state = _first(chain, f"{head}:" if head.isdecimal() else head)
     # What has arrived or is on its way has no error, whatever number stands beside it.
-    if _is_family(head) or (state and state[0].kind in ("delivered", "pending")):
+    if state and state[0].kind in ("delivered", "pending"):
         return state
     return _first(chain, error) or state
 
@@ -257,22 +280,37 @@ def _is_family(head: str) -> bool:
 def _first(chain: tuple[_Meanings, ...], code: str) -> Found | None:
     for table in chain:
         if entry := table.get(code):
-            return entry, entry.disputed or (table.foreign and code[:1].isdigit())
+            return entry, entry.disputed or (table.foreign and code[:1].isdecimal())
     return None
 
 
 @cache
 def _chain(protocol: str, stage: Stage) -> tuple[_Meanings, ...]:
+    home = HOMES.get(_base(protocol))
+    named = _looked_in(protocol, stage)
+    return tuple(_Meanings(data()[who][of], who in OPERATORS and who != home) for who, of in named)
+
+
+def places(protocol: str | None, stages: Sequence[Stage]) -> list[tuple[str, str]]:
+    """The tables, each once, that codes of a protocol are looked for in; None: all there are."""
+    if protocol is not None:
+        return list(dict.fromkeys(place for stage in stages for place in _looked_in(protocol, stage)))
+    wanted = {of for stage in stages for of in SHARING[stage]}
+    return [(who, of) for who, tables in data().items() for of in tables if of in wanted]
+
+
+def _looked_in(protocol: str, stage: Stage) -> Iterator[tuple[str, str]]:
     """Where a code of this protocol and stage is looked for, in order."""
-    base = protocol.rstrip("0123456789")
+    base = _base(protocol)
     names = list(dict.fromkeys((protocol, base)))
-    tables = [(name, of, False) for name in names for of in (stage, ANY)]
     if stage == "receipt" and base not in ALONE:
-        home = HOMES.get(base)
-        operators = sorted(OPERATORS, key=lambda one: one != home)
-        tables += [*((one, stage, one != home) for one in operators), (SHARED, stage, False)]
-    found = [(data().get(name, {}).get(of), foreign) for name, of, foreign in tables]
-    return tuple(_Meanings(entries, foreign) for entries, foreign in found if entries)
+        names += [*sorted(OPERATORS, key=lambda one: one != HOMES.get(base)), SHARED]
+    return ((who, of) for who in names for of in SHARING[stage] if of in data().get(who, {}))
+
+
+def _base(protocol: str) -> str:
+    """cmpp of cmpp2 and of cmpp3."""
+    return protocol.rstrip("0123456789")
 
 
 # --- the data -----------------------------------------------------------------------------------
@@ -299,8 +337,8 @@ def read(name: str, text: str) -> Data:
 
 def _stages(file: TomlFile, who: str, problems: list[Problem]) -> Iterator[tuple[str, Mapping[str, Entry]]]:
     for stage, table in file.data[who].items():
-        if stage not in (*STAGES, ANY):
-            zh, en = did_you_mean(stage, (*STAGES, ANY))
+        if stage not in TABLES:
+            zh, en = did_you_mean(stage, TABLES)
             problems.append(file.problem((who, stage), f"没有这个环节{zh}", f"no such stage{en}"))
             continue
         entries = dict(_entries(file, (who, stage), table, problems))

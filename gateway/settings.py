@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.codes import Entry, Own, miswritten
 from gateway.errors import Invalid
 from gateway.hall import Hall, Text, Words
 from gateway.offers import Offers
@@ -124,12 +125,21 @@ class Calendar(Table):
         return self
 
 
+def _well_written(own: Own) -> Own:
+    for key, (zh, en) in miswritten(own):
+        raise wrong(f"{key}：{zh}", f"{key}: {en}")
+    return own
+
+
+OwnCodes = Annotated[Mapping[str, Entry], AfterValidator(_well_written)]
+
+
 class Carrier(Table):
     """One account with an operator: what was bought. `options` are the keys that its protocol checks by itself.
 
     `rate` is parts per second over all `links`; `in_flight` is per link. Quotas, the cap and the balance are parts as
     the operator bills them. `receipts`: whether a long text's receipt comes for every part, or only for the first,
-    the last or any one of them.
+    the last or any one of them. `codes`: what this operator means by its codes where that is not in the common table.
     """
 
     name: Slug
@@ -155,6 +165,7 @@ class Carrier(Table):
     rate: Annotated[float, Field(gt=0)] = 50
     in_flight: Count = 16
     links: Count = 1
+    codes: OwnCodes = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")

@@ -23,6 +23,7 @@ from typer.main import get_command
 from gateway.cli import (
     broadcast,
     cases,
+    codes,
     duty,
     notices,
     offers,
@@ -104,7 +105,7 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
         },
     ),
     (("人员", "People"), {"official": officials.official}),
-    (("工具", "Tools"), {"text": tools.text, "phone": tools.phone, "demo": tools.demo}),
+    (("工具", "Tools"), {"text": tools.text, "phone": tools.phone, "codes": codes.codes, "demo": tools.demo}),
 )
 """What is offered, by panel of the help, in this order."""
 
