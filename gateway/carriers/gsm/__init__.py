@@ -1,0 +1,1 @@
+"""A GSM modem or phone on a serial port, spoken to with AT commands."""
