@@ -8,6 +8,7 @@ speaks for two windows and no alias for two items, or routing would be a guess.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -53,6 +54,12 @@ class Item(Table):
     basis: Text
     materials: tuple[Material, ...] = ()
     steps: Words = ()
+
+    @property
+    def called(self) -> str:
+        """What people call it: the name in brackets at the end where it is one, else the name without brackets."""
+        short = re.search(r"[（(]([^（）()]+)[）)]$", self.name)
+        return short[1] if short and short[1] in self.aliases else re.sub(r"[（(][^（）()]*[）)]", "", self.name)
 
     @property
     def keeps_the_law(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
@@ -48,10 +48,13 @@ def triage() -> Triage:
 class Hall:
     """The gateway as texts and clerks meet it."""
 
-    def __init__(self, store: Store, clock: ManualClock, **inbound_settings: Any) -> None:
+    def __init__(
+        self, store: Store, clock: ManualClock, case_settings: Mapping[str, Any] | None = None, **inbound_settings: Any
+    ) -> None:
         loaded, texts = site()
-        inbound_settings = {"join_seconds": 0} | inbound_settings
-        self.config = loaded.model_copy(update={"inbound": loaded.inbound.model_copy(update=inbound_settings)})
+        inbound = loaded.inbound.model_copy(update={"join_seconds": 0} | inbound_settings)
+        terms = loaded.cases.model_copy(update=dict(case_settings or {}))
+        self.config = loaded.model_copy(update={"inbound": inbound, "cases": terms})
         self.store, self.clock = store, clock
         outbox = Outbox(self.config)
         self.duty = Duty(self.config, outbox, texts, clock)

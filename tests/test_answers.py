@@ -90,7 +90,7 @@ async def test_several_matches_are_a_menu(hall: Hall) -> None:
 
     waiting = Waiting(text.id, text.source, text.phone, "", "材料", text.received_at)
     await hall.store.write(hall.answers.answer, read, waiting, hall.clock.now())
-    assert (await hall.said())[-1].startswith(f"您问的是哪一项：1{ITEMS[3][1].name}，2{ITEMS[4][1].name}？")
+    assert (await hall.said())[-1].startswith(f"您问的是哪一项：1{ITEMS[3][1].called}，2{ITEMS[4][1].called}？")
     await hall.hears("2")
     assert (await hall.said())[-1].startswith(ITEMS[4][1].name) or ITEMS[4][1].name in "".join(await hall.said())
     await hall.store.write(hall.answers.answer, read, waiting, hall.clock.now())
@@ -178,6 +178,12 @@ async def test_todays_weather_names_the_station(hall: Hall) -> None:
     await forecast(hall)
     await hall.hears("天气")
     assert await hall.said() == ["11月2日枣原镇晴，1到12℃，北风3级。（清宁县气象台2日7时30分发布）"]
+
+
+async def test_who_asks_for_tomorrow_is_told_tomorrow(hall: Hall) -> None:
+    await forecast(hall)
+    await hall.hears("明天能不能打药")
+    assert (await hall.said())[0].startswith("11月3日枣原镇小雪")
 
 
 async def test_in_the_evening_it_is_tomorrows(hall: Hall) -> None:
@@ -325,6 +331,14 @@ async def test_a_payout_keeps_what_was_paid_and_composing_anew_keeps_it_once(sto
 
 
 # -- who signs up, where, and how it is said -----------------------------------------------------------------------
+
+
+async def test_signing_up_somebody_else_by_name(hall: Hall) -> None:
+    await enrol(hall, "高秀英", MOTHER)
+    await enrol(hall, "王强", MOTHER)
+    await hall.hears("给王强报名焊工")
+    assert await listed(hall, "hangong") == [("王强", "in")]
+    assert (await hall.said())[0].startswith("报上了：焊工")
 
 
 async def test_a_number_on_the_list_after_the_word(hall: Hall) -> None:

@@ -50,6 +50,20 @@ def test_a_sound_hall_contradicts_nothing_and_is_looked_up_by_code() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "aliases", "called"),
+    [
+        ("最低生活保障(低保)", ["低保"], "低保"),
+        ("农村危房(危窑)改造申请", ["危窑"], "农村危房改造申请"),
+        ("烟花爆竹零售许可(初审)", ["炮证"], "烟花爆竹零售许可"),
+        ("兵役登记", [], "兵役登记"),
+    ],
+)
+def test_an_item_is_called_as_people_call_it(name: str, aliases: list[str], called: str) -> None:
+    found = hall(name=name, aliases=aliases).item("mz-01")
+    assert found is not None and found.called == called
+
+
+@pytest.mark.parametrize(
     ("legal", "legal_kind", "promised", "promised_kind", "keeps"),
     [
         (20, "working", 20, "working", True),

@@ -285,7 +285,7 @@ async def test_more_about_a_finished_case_opens_it_again_with_who_had_it(hall: H
     await hall.cases.close(NUMBER, "办好了", by=CLERK)
     await later(hall, "2026-03-05T09:00")
     await hall.hears("钱还是没到")
-    assert f"（{NUMBER}）前几天办完了。刚才说的还是这件事回1，是新的事回2。" in (await hall.said())[-1]
+    assert f"（{NUMBER}）3月2日办完了。刚才说的还是这件事回1，是新的事回2。" in (await hall.said())[-1]
     assert (await case(hall)).state == CaseState.CLOSED
     await hall.hears("1")
     found = await case(hall)

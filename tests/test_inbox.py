@@ -158,6 +158,15 @@ async def test_with_several_cases_open_it_is_asked_which(hall: Hall) -> None:
     assert (await hall.intents())[-3:] == ["consult", "consult", "answer"]
 
 
+async def test_with_several_cases_open_danger_is_a_case_of_its_own_and_pages(hall: Hall) -> None:
+    await two_open(hall)
+    await hall.hears("隔壁窑塌了 压住人了")
+    *_, case = await hall.all_cases()
+    assert (case.urgent, case.window) == (True, "zhengwu")
+    assert "paged" in [kind for kind, _ in await hall.events()]
+    assert (await hall.said())[-1].startswith("收到，值班人员已经接到")
+
+
 async def test_an_unanswered_which_becomes_a_case_at_the_front_desk_from_the_first_text(hall: Hall) -> None:
     await two_open(hall)
     asked_at = hall.clock.now()

@@ -79,7 +79,7 @@ class Answers:
             return self._index(db, text, now) if guide.asks_for_the_list(words.normalise(text.body)) else None
         if len(items) == 1:
             return self._tell_guide(db, items[0], text, now)
-        named = [found.name for code in items[: guide.MENU_AT_MOST] if (found := self._hall.item(code))]
+        named = [found.called for code in items[: guide.MENU_AT_MOST] if (found := self._hall.item(code))]
         listed = work.numbered_list(named)
         said = self._say(db, text, now, Intent.GUIDE, [Spoken("guide-menu", {"事项": listed, "末号": str(len(named))})])
         return self._ask(db, said, text, now, Asked.WHICH_ITEM, items[: guide.MENU_AT_MOST])
@@ -108,7 +108,7 @@ class Answers:
 
     def _weather(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:
         areas = [person.area for person in people.by_phone(db, text.phone)] or [self._config.site.area]
-        if told := sky.told(db, self._config, areas[0], now):
+        if told := sky.told(db, self._config, areas[0], now, tomorrow=sky.asks_for_tomorrow(text.body)):
             return self._say(db, text, now, Intent.WEATHER, [Spoken("weather-answer", told)])
         last = sky.last(db, self._config, areas[0])
         values = {"电话": self._phone, "上次": f"上次的旧了，是{last}发的。" if last else ""}

@@ -21,7 +21,7 @@ _LISTS = frozenset(["指南", "办事指南", "都能办什么", "能办什么",
 
 def asks_for_the_list(whole: str) -> bool:
     """Whether a normalised text asks for guides without saying which."""
-    return whole in _LISTS
+    return whole in _LISTS or whole.endswith("指南")
 
 
 def room(signature: str) -> int:

@@ -1,4 +1,4 @@
-"""Today's weather where somebody lives, from what the site's feed said last.
+"""Today's or tomorrow's weather where somebody lives, from what the site's feed said last.
 
 Policy: only the weather service's own forecasts are passed on (气象法 22), with the station's name and the time. One
 that is too old, or not of today, is not told at all, only that it is old and whose it was.
@@ -7,6 +7,7 @@ that is too old, or not of today, is not told at all, only that it is old and wh
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 
@@ -19,14 +20,22 @@ from gateway.worktime import ONE_DAY
 
 EVENING = time(17)
 """From then on people ask about tomorrow."""
+_TOMORROW = re.compile("明[天儿早晚黑]|明后|明个")
 
 
-def told(db: Connection, config: Config, area: str, now: datetime) -> Mapping[str, str] | None:
+def asks_for_tomorrow(text: str) -> bool:
+    """Whether a text speaks of tomorrow."""
+    return _TOMORROW.search(text) is not None
+
+
+def told(
+    db: Connection, config: Config, area: str, now: datetime, *, tomorrow: bool = False
+) -> Mapping[str, str] | None:
     """Fields of the day's forecast for an area, that of the area around it where it has none; None if there is none."""
     for name, feed in config.feeds.items():
         max_age = timedelta(hours=feed.max_age_hours)
         found = weather.choose(None, weather.for_area(_known(db, config, name), area), now, max_age)
-        if found is not None and (fields := _fields(found, config, now)):
+        if found is not None and (fields := _fields(found, config, now, tomorrow)):
             return fields
     return None
 
@@ -54,10 +63,11 @@ def _read(content: str) -> Forecast | None:
     return None
 
 
-def _fields(found: Forecast, config: Config, now: datetime) -> Mapping[str, str] | None:
+def _fields(found: Forecast, config: Config, now: datetime, tomorrow: bool) -> Mapping[str, str] | None:
     zone = config.site.zone
     local = now.astimezone(zone)
-    for day in [local.date()] if local.time() < EVENING else [local.date() + ONE_DAY, local.date()]:
+    tomorrow = tomorrow or local.time() >= EVENING
+    for day in [local.date() + ONE_DAY, local.date()] if tomorrow else [local.date()]:
         with contextlib.suppress(Refused):
             return weather.fields(found, day, now, zone)
     return None

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.cases import Cases
 from gateway.inbox.reading import Reading
-from gateway.model import Asked
+from gateway.model import Asked, CaseState
 from gateway.store import Connection, prompts
 from gateway.store import cases as case_rows
 
@@ -97,12 +97,13 @@ class Asking:
         """Ask which of several cases a text is about; the question's message id."""
         offered = rows[:CHOICES_AT_MOST]
         listed = "，".join(f"{n}{self._title(row)}" for n, row in enumerate(offered, 1))
-        values = {"事项": listed, "末号": str(len(offered))}
+        stands = "刚办完" if all(row.state == CaseState.CLOSED for row in offered) else "在办"
+        values = {"事项": listed, "末号": str(len(offered)), "情形": stands}
         return self._ask(db, reading, Asked.WHICH_CASE, "which-case", values, [row.id for row in offered])
 
     def same_matter(self, db: Connection, reading: Reading, row: Any) -> int | None:
         """Ask whether a text goes on about a case that was just finished."""
-        values = {"编号": row.number, "事项": self._title(row)}
+        values = {"编号": row.number, "事项": self._title(row), "日期": self._cases.book.day(row.closed_at)}
         return self._ask(db, reading, Asked.SAME_MATTER, "same-matter", values, [row.id])
 
     def _ask(
@@ -126,7 +127,7 @@ class Asking:
 
     def _title(self, row: Any) -> str:
         item = self._cases.book.config.hall.item(row.item) if row.item else None
-        title = item.name if item else row.title
+        title = item.called if item else row.title
         return title if len(title) <= TITLE_CHARACTERS else f"{title[: TITLE_CHARACTERS - 1]}…"
 
 

@@ -3,7 +3,7 @@
 Policy
 - Only words for it change consent; writing in never opts anybody back in. Saying the same again changes nothing.
 - "R" is the category of the newest notice of the last 72 hours; without one it is all of them.
-- The confirmation names what was stopped, and goes out once.
+- The confirmation names what was stopped and what to answer to undo just that, and goes out once.
 """
 
 from __future__ import annotations
@@ -50,13 +50,15 @@ class Consenting:
 
     def confirm(self, db: Connection, reading: Reading, word: Word, about: str) -> int | None:
         """Say what was stopped or begun again."""
-        values = {"类别": about, "电话": self._phone}
+        opposite = "恢复" if word.intent is Intent.OPTOUT else "退订"
+        undone = opposite if about == ALL else f"{opposite}{about}"
+        values = {"类别": about, "口令": undone, "电话": self._phone}
         return self._say(db, reading.phone, str(word.intent), values, reading.now)
 
     def _name(self, categories: tuple[str, ...] | None) -> str:
         if categories is None:
             return ALL
-        return "、".join(dict.fromkeys(topic.name for topic in self._topics if topic.category in categories))
+        return "和".join(dict.fromkeys(topic.name for topic in self._topics if topic.category in categories))
 
 
 def last_notice(db: Connection, reading: Reading) -> inbound.Notice | None:

@@ -32,7 +32,7 @@ NUMBERS_AT_MOST = 10
 FROM_DATA = frozenset({Intent.GUIDE, Intent.SUBSIDY, Intent.WEATHER, Intent.JOBS, Intent.SIGNUP, Intent.STATUS})
 FORM = "form"
 """The source of what was typed into a web page."""
-_SIGNUP = re.compile(r"(?:我?要?|取消|退)(?:报名\w{0,12}|报\d)|不报了")
+_SIGNUP = re.compile(r"(?:我?要?|[给替帮]\w{1,6}|取消|退)(?:报名\w{0,12}|报\d)|不报了")
 
 
 class Decision(NamedTuple):
@@ -126,10 +126,12 @@ class Deciding:
         return Decision(reading.idle) if reading.idle else None
 
     def _several_open(self, db: Connection, reading: Reading) -> Decision | None:
-        """Ask which. Where nobody can be asked the front desk finds out: one case for all such texts."""
+        """Ask which; danger is a matter of its own. Where nobody can be asked the front desk finds out, in one case."""
         opened = self._cases.intake.open_of(db, reading.phone)
         if not opened:
             return None
+        if reading.understood.danger:
+            return self.new_matter(db, reading)
         if asked := self._ask(db, reading, lambda: self._asking.which(db, reading, opened)):
             return asked
         unplaced = [row for row in opened if row.kind == UNCLEAR]
@@ -262,7 +264,10 @@ class Deciding:
         """Texts that nothing could be made of."""
         opened = self._cases.intake.open_of(db, reading.phone)
         unplaced = [row for row in opened if row.kind == UNCLEAR]
-        read = Understanding(Intent.ERROR, FRONT_DESK, why="没有读懂")
+        understood = reading.understood
+        read = Understanding(
+            Intent.ERROR, FRONT_DESK, why="没有读懂", urgent=understood.urgent, danger=understood.danger
+        )
         if unplaced:
             row = self._cases.intake.join(db, unplaced[-1], reading.texts, read, asks=True)
         else:

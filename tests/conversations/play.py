@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from gateway import phone as phones
-from gateway.model import CaseState, Role
+from gateway.carriers import Concat, Received
+from gateway.errors import GatewayError
+from gateway.model import Role
 from gateway.officials import Official
 from gateway.store import Store
-from gateway.store.tables import case, message, person
+from gateway.store.tables import case, inbound, message
 from gateway.worktime import ManualClock
+from tests.conversations import around, facts
 from tests.conversations.talk import Line, Talk, matches
-from tests.desk import Hall
+from tests.conversations.verbs import verbs
+from tests.desk import ACCOUNT, Hall
 
 SPANS = {"秒": "seconds", "分钟": "minutes", "小时": "hours", "天": "days"}
-STATES = {"待办": "open", "已答复": "answered", "等材料": "waiting", "已办结": "closed"}
-KINDS = {
-    "咨询": "consult",
-    "反映": "feedback",
-    "代办": "agency",
-    "投诉": "complaint",
-    "信访": "petition",
-    "不清": "unclear",
+RULES: Mapping[str, Mapping[str, Any]] = {
+    "没评价的三天后再问一次": {"rating_reminder": True},
+    "办结不问满意不满意": {"rating": False},
 }
 SIGNATURE = "【枣原镇】"
 JOIN = timedelta(seconds=60)
 ALL = "全部"
+FORM = "form"
+_SPECIAL = re.compile(r"⏎|␀|〈([0-9A-F]{4,5})〉")
+_NAMED = re.compile(r"\{(\w+)\}")
 
 
 class Wrong(AssertionError):
@@ -42,23 +45,34 @@ class Wrong(AssertionError):
 class Player:
     """One conversation on its way; `people` are numbers by name, `names` case numbers by what the file calls them."""
 
-    def __init__(self, store: Store, clock: ManualClock, start: datetime) -> None:
-        self.hall = Hall(store, clock, join_seconds=JOIN.seconds)
-        self.store, self.clock, self.start = store, clock, start
+    hall: Hall
+
+    def __init__(self, store: Store, clock: ManualClock) -> None:
+        self.store, self.clock = store, clock
         self.people: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.last = ""
+        self._items: list[Received] = []
+        self._refusal: tuple[Line, str] | None = None
         self._read = 0
         self._pending: dict[str, list[str]] = {}
 
     async def play(self, talk: Talk) -> None:
         """Wrong names the first line at which it goes otherwise."""
+        settings: dict[str, Any] = {}
+        for line in (one for one in talk.lines if one.kind == "rule"):
+            settings |= _known(line, RULES, line.pieces[0])
+        self.hall = Hall(self.store, self.clock, settings, join_seconds=JOIN.seconds)
         for line in talk.lines:
+            self._nothing_refused(line.kind)
             await getattr(self, f"_{line.kind}")(line, *line.pieces)
-        await self._let_join()
-        await self._nothing_unsaid(talk.lines[-1])
+        self._nothing_refused()
+        await self._pause(talk.lines[-1])
 
     # -- time ------------------------------------------------------------------------------------------------------
+
+    async def _rule(self, line: Line, rule: str) -> None:
+        """Rules hold from the beginning: see `play`."""
 
     async def _time(self, line: Line, when: str) -> None:
         at = datetime.strptime(when, "%Y-%m-%d %H:%M").replace(tzinfo=self.hall.config.site.zone)
@@ -67,13 +81,11 @@ class Player:
     async def _later(self, line: Line, count: str, unit: str) -> None:
         span = timedelta(**{SPANS[unit]: int(count)})
         if span >= JOIN:
-            await self._let_join()
-            await self._nothing_unsaid(line)
+            await self._pause(line)
         await self._move(span)
 
     async def _until(self, line: Line, month: str, day: str, at: str) -> None:
-        await self._let_join()
-        await self._nothing_unsaid(line)
+        await self._pause(line)
         now = self.clock.now().astimezone(self.hall.config.site.zone)
         hour, minute = map(int, at.split(":"))
         moment = now.replace(month=int(month), day=int(day), hour=hour, minute=minute, second=0)
@@ -82,53 +94,112 @@ class Player:
     async def _move(self, span: timedelta) -> None:
         self.clock.advance(span.total_seconds())
         await self.hall.settle()
+        await self.hall.cases.end_pauses()
+        await self.hall.cases.remind_due()
 
     async def _let_join(self) -> None:
         """Whoever writes several texts at once is heard after a minute."""
         if await self.hall.unheard():
             await self._move(JOIN)
 
+    async def _pause(self, line: Line) -> None:
+        """Everything so far is heard, and all that was said to it is written down."""
+        await self._let_join()
+        await self._nothing_unsaid(line)
+
     # -- people ----------------------------------------------------------------------------------------------------
 
     async def _person(self, line: Line, name: str, number: str, village: str) -> None:
         self.people[name] = phones.parse(number).e164 or number
         if village:
-            area = self.hall.config.area_codes(village)
-            if not area:
-                raise Wrong(line, f"没有{village}")
-            await self.store.write(_enrol, name, self.people[name], village, area[0], self.clock.now())
+            await around.enrol(self.hall, name, self.people[name], village, self._area(line, village))
 
     async def _say(self, line: Line, name: str, text: str) -> None:
-        if name not in self.people:
-            self.people[name] = f"+8613800137{len(self.people):03}"
-        self.last = name
-        await self.hall.hears(text.replace("⏎", "\n"), phone=self.people[name])
+        await self._hears(Received(self._ref(), self._phone(name), "", self._said(text), self.clock.now()))
 
-    async def _notice(self, line: Line, category: str, rest: str) -> None:
+    async def _form(self, line: Line, name: str, text: str) -> None:
+        item = Received(self._ref(), self._phone(name), "", self._said(text), self.clock.now())
+        await self.hall.inbox.take(FORM, item)
+        await self.hall.settle()
+
+    async def _parts(self, line: Line, name: str, total: str, order: str, text: str) -> None:
+        """A long text in parts of one length, each of which comes by itself."""
+        phone, long, length = self._phone(name), self._said(text), -(-len(text) // int(total))
+        for number in map(int, order.split("、")):
+            part = long[(number - 1) * length : number * length]
+            concat = Concat(line.number % 256, int(total), number)
+            await self._hears(Received(self._ref(), phone, "", part, self.clock.now(), concat))
+
+    async def _repeat(self, line: Line) -> None:
+        before = self.hall.inbox.repeats
+        await self._hears(self._items.pop())
+        if self.hall.inbox.repeats == before:
+            raise Wrong(line, "当成新的一条了")
+
+    async def _hears(self, item: Received) -> None:
+        self._items.append(item)
+        await self.hall.inbox.receive(ACCOUNT, [item])
+        await self.hall.settle()
+
+    def _ref(self) -> str:
+        return f"r{len(self._items)}-{self._read}-{self.clock.now().timestamp()}"
+
+    def _phone(self, name: str) -> str:
+        self.last = name
+        return self.people.setdefault(name, f"+861380013{7900 + len(self.people)}")
+
+    def _said(self, text: str) -> str:
+        """With what cannot be seen in a file, and with the numbers of cases that are known by name."""
+        named = _NAMED.sub(lambda found: self.names.get(found[1], found[0]), text)
+        return _SPECIAL.sub(_special, named)
+
+    # -- what happens around ---------------------------------------------------------------------------------------
+
+    async def _notice(self, line: Line, category: str) -> None:
         topics = {topic.name: topic.category for topic in self.hall.inbox.topics}
-        if category not in topics:
-            raise Wrong(line, f"没有这类通知；有：{'、'.join(topics)}")
+        topic = _known(line, topics, category)
+        await self._pause(line)
         for phone in self.people.values():
-            await self.hall.sent_notice(topics[category], timedelta(0), phone)
-        self._pending.clear()
+            await self.hall.sent_notice(topic, timedelta(0), phone)
         await self._collect()
         self._pending.clear()
+
+    async def _forecast(self, line: Line, place: str, sky: str, low: str, high: str) -> None:
+        area = self._area(line, place) if place.endswith("村") else self.hall.config.site.area
+        await around.forecast(self.hall, place, area, sky, float(low), float(high))
+
+    async def _paid(self, line: Line, name: str, item: str, amount: str) -> None:
+        await around.paid(self.store, self.people[name], name, item, amount, self.clock.now())
+
+    def _area(self, line: Line, village: str) -> str:
+        if not (area := self.hall.config.area_codes(village)):
+            raise Wrong(line, f"没有{village}")
+        return area[0]
 
     # -- the hall --------------------------------------------------------------------------------------------------
 
     async def _answer(self, line: Line, name: str, written: str) -> None:
         await self._let_join()
+        await self._at_once(line, name, written)
+
+    async def _at_once(self, line: Line, name: str, written: str) -> None:
+        await self._expect(line, self.people.get(name or self.last, ""), written)
+
+    async def _page(self, line: Line, name: str, written: str) -> None:
+        numbers = {one.name: phones.parse(one.phone).e164 or "" for one in self.hall.config.duty.officers}
+        await self._expect(line, _known(line, numbers, name), written)
+
+    async def _expect(self, line: Line, phone: str, written: str) -> None:
         await self._collect()
-        waiting = self._pending.get(self.people.get(name or self.last, ""), [])
+        waiting = self._pending.get(phone, [])
         if not waiting:
             raise Wrong(line, "大厅没有答")
         said = waiting.pop(0)
         if not matches(written, said, self.names):
             raise Wrong(line, f"大厅答的是：{said}")
 
-    async def _silence(self, line: Line, _: str) -> None:
-        await self._let_join()
-        await self._nothing_unsaid(line)
+    async def _silence(self, line: Line) -> None:
+        await self._pause(line)
 
     async def _nothing_unsaid(self, line: Line) -> None:
         await self._collect()
@@ -146,51 +217,77 @@ class Player:
     # -- officials -------------------------------------------------------------------------------------------------
 
     async def _act(self, line: Line, who: str, verb: str, name: str, about: str, text: str) -> None:
-        await self._let_join()
-        await self._nothing_unsaid(line)
-        if name and name not in self.names:
-            raise Wrong(line, f"还不知道{{{name}}}是哪一件")
-        by = Official(who, who, frozenset({Role.CLERK, Role.DIRECTOR}), self.hall.config.site.area)
-        if verb not in _VERBS:
-            raise Wrong(line, f"不会“{verb}”；会：{'、'.join(_VERBS)}")
-        await _VERBS[verb](self.hall, self.names.get(name, ""), about, text, by)
+        await self._pause(line)
+        act = _known(line, verbs(self.names), verb)
+        number = await self._number(line, name) if name else ""
+        try:
+            await act(self.hall, number, about, text, self._official(who))
+        except GatewayError as error:
+            self._refusal = (line, error.zh)
         await self.hall.settle()
+
+    def _official(self, name: str) -> Official:
+        """Whom the rota has by that name acts with the login of the rota."""
+        logins = {one.name: one.login for one in self.hall.config.duty.officers}
+        roles = frozenset({Role.CLERK, Role.DIRECTOR})
+        return Official(logins.get(name, name), name, roles, self.hall.config.site.area)
+
+    async def _refused(self, line: Line, why: str) -> None:
+        if self._refusal is None:
+            raise Wrong(line, "办成了")
+        (_, told), self._refusal = self._refusal, None
+        if not matches(why, told, self.names):
+            raise Wrong(line, f"说的是：{told}")
+
+    def _nothing_refused(self, next_kind: str = "") -> None:
+        """What an official could not do must be written in the next line."""
+        if self._refusal and next_kind != "refused":
+            raise Wrong(self._refusal[0], f"办不成：{self._refusal[1]}")
 
     # -- what should be so -----------------------------------------------------------------------------------------
 
     async def _state(self, line: Line, said: str) -> None:
         await self._let_join()
+        if said.startswith("原话："):
+            return await self._kept(line, self._said(said.removeprefix("原话：")))
         for one in said.replace("，", "、").split("、"):
             if not await self._holds(line, one):
                 raise Wrong(line, f"不是这样：{one}（{await self._as_it_is()}）")
+        return None
+
+    async def _kept(self, line: Line, said: str) -> None:
+        query = select(inbound.c.body).order_by(inbound.c.id.desc()).limit(1)
+        kept = await self.store.read(lambda db: db.execute(query).scalar_one())
+        if kept != said.replace("\0", "␀"):
+            raise Wrong(line, f"记下的是：{kept}")
 
     async def _holds(self, line: Line, said: str) -> bool:
-        found = await self.store.read(lambda db: db.execute(select(case).order_by(case.c.id)).all())
+        found = await self._cases()
         if said == "不开件":
             return not found
-        if said.endswith("件") and said[:-1].isdigit():
-            return len(found) == int(said[:-1])
+        if count := re.fullmatch(r"(\d+)件(在办)?", said):
+            return sum(not count[2] or row.state != "closed" for row in found) == int(count[1])
         if said == "未退订" or said.startswith("退订"):
             return await self._out() == said.removeprefix("退订：").removeprefix("未退订")
         name, _, fact = said.removeprefix("{").partition("}")
-        row = next((one for one in found if one.number == self.names.get(name)), None)
-        return row is not None and self._is(line, row, fact)
+        number = await self._number(line, name)
+        row = next(one for one in found if one.number == number)
+        held = facts.holds(self.hall, self.names, await facts.known(self.hall, row), fact)
+        if held is None:
+            raise Wrong(line, f"不认识“{fact}”")
+        return held
 
-    def _is(self, line: Line, row: Any, fact: str) -> bool:
-        windows = {window.name: window.code for window in self.hall.config.hall.windows}
-        tests: Mapping[str, bool] = {
-            **{word: row.state == CaseState(state) for word, state in STATES.items()},
-            **{f"是{word}": row.kind == kind for word, kind in KINDS.items()},
-            **{f"在{word}": row.window == code for word, code in windows.items()},
-            **{f"评价{value}": row.rating == value for value in range(1, 6)},
-            "急": row.urgent,
-            "保密": row.restricted,
-            "已解决": row.solved is True,
-            "未解决": row.solved is False,
-        }
-        if fact not in tests:
-            raise Wrong(line, f"不认识“{fact}”；认识：{'、'.join(tests)}")
-        return tests[fact]
+    async def _number(self, line: Line, name: str) -> str:
+        """The case called so; a name that is new is that of the newest case that has none."""
+        if name not in self.names:
+            unnamed = [row.number for row in await self._cases() if row.number not in self.names.values()]
+            if not unnamed:
+                raise Wrong(line, f"还不知道{{{name}}}是哪一件")
+            self.names[name] = unnamed[-1]
+        return self.names[name]
+
+    async def _cases(self) -> list[Any]:
+        return list(await self.store.read(lambda db: db.execute(select(case).order_by(case.c.id)).all()))
 
     async def _out(self) -> str:
         phone, topics = self.people[self.last], {topic.category: topic.name for topic in self.hall.inbox.topics}
@@ -198,46 +295,18 @@ class Player:
         for number, category, state in await self.hall.ledger():
             if number == phone:
                 last[ALL if category is None else topics[category]] = state
-        return "、".join(dict.fromkeys(name for name, state in last.items() if state == "out"))
+        return "和".join(dict.fromkeys(name for name, state in last.items() if state == "out"))
 
     async def _as_it_is(self) -> str:
-        rows = await self.store.read(lambda db: db.execute(select(case).order_by(case.c.id)).all())
-        cases = "；".join(f"{row.number} 在{row.window} {row.kind} {row.state}" for row in rows)
+        cases = "；".join(f"{row.number} 在{row.window} {row.kind} {row.state}" for row in await self._cases())
         return f"{cases or '没有件'}；退订：{await self._out() or '无'}"
 
 
-def _enrol(db: Any, name: str, phone: str, village: str, area: str, now: datetime) -> None:
-    row = {"key": f"{phone}|{name}", "name": name, "phone": phone, "village": village, "grp": "1组", "area": area}
-    row |= {"sex": "", "tags": "", "away_to": "", "note": "", "roster": "对话", "seen_import": 1, "updated_at": now}
-    db.execute(insert(person).values(**row))
+def _known(line: Line, known: Mapping[str, Any], word: str) -> Any:
+    if word not in known:
+        raise Wrong(line, f"不会“{word}”；会：{'、'.join(known)}")
+    return known[word]
 
 
-Act = Callable[[Hall, str, str, str, Official], Awaitable[object]]
-
-_VERBS: Mapping[str, Act] = {
-    "答复": lambda hall, number, about, text, by: hall.cases.reply(number, text, by=by),
-    "办结": lambda hall, number, about, text, by: hall.cases.close(number, text or None, by=by),
-    "当场办结": lambda hall, number, about, text, by: hall.cases.close(number, text or None, by=by, how="spot"),
-    "来电答复": lambda hall, number, about, text, by: hall.cases.called(number, text, by=by),
-    "签收": lambda hall, number, about, text, by: hall.cases.sign(number, by=by),
-    "要材料": lambda hall, number, about, text, by: hall.cases.ask_papers(number, text.split("、"), by=by),
-    "收到材料": lambda hall, number, about, text, by: hall.cases.papers_came(number, by=by),
-    "转办": lambda hall, number, about, text, by: hall.cases.handover(number, _window(hall, about), text, by=by),
-    "退回": lambda hall, number, about, text, by: hall.cases.hand_back(number, text, by=by),
-    "申请延期": lambda hall, number, about, text, by: hall.cases.ask_extension(number, int(about), text, by=by),
-    "准延期": lambda hall, number, about, text, by: hall.cases.decide_extension(number, True, by=by),
-    "办到": lambda hall, number, about, text, by: hall.cases.step(number, text, by=by),
-    "换号": lambda hall, number, about, text, by: hall.cases.mark(number, by=by, phone=about),
-    "拆出": lambda hall, number, about, text, by: _split(hall, number, about, text, by),
-}
-
-
-def _window(hall: Hall, name: str) -> str:
-    return next(window.code for window in hall.config.hall.windows if window.name == name)
-
-
-async def _split(hall: Hall, number: str, window: str, text: str, by: Official) -> None:
-    """The texts of a case that hold these words become a case of their own."""
-    events = (await hall.cases.show(number)).events
-    chosen = [event.id for event in events if event.kind == "text" and text in event.body]
-    await hall.cases.split(number, chosen, _window(hall, window), by=by)
+def _special(found: re.Match[str]) -> str:
+    return {"⏎": "\n", "␀": "\0"}.get(found[0]) or chr(int(found[1], 16))

@@ -18,16 +18,26 @@ HERE = Path(__file__).parent
 _TITLE = re.compile(r"#\s*(.+)")
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("time", re.compile(r"时间：(\d{4}-\d\d-\d\d \d{1,2}:\d\d)")),
+    ("rule", re.compile(r"规定：(.+)")),
     ("person", re.compile(r"乡亲：(\S+) (\d{11}|\d{3,15})(?: (\S+村))?")),
     ("later", re.compile(r"……\s*(\d+)(秒|分钟|小时|天)后")),
     ("until", re.compile(r"……\s*(\d{1,2})月(\d{1,2})日(\d{1,2}:\d\d)")),
-    ("notice", re.compile(r"〔通知 (\S+)〕(.*)")),
+    ("repeat", re.compile(r"〔运营商把上一条又送来一遍〕")),
+    ("notice", re.compile(r"〔通知 (\S+)〕")),
+    ("forecast", re.compile(r"〔预报 (\S+) (\S+) (-?\d+)到(-?\d+)度〕")),
+    ("paid", re.compile(r"〔发钱 (\S+) (\S+) (\d+(?:\.\d\d)?)元〕")),
     ("act", re.compile(r"〔(\S+) (\S+?)(?: \{(\w+)\})?(?: (\S+))?〕(.*)")),
-    ("silence", re.compile(r"大厅不答()")),
+    ("refused", re.compile(r"不许：(.+)")),
+    ("silence", re.compile(r"大厅不答")),
+    ("at_once", re.compile(r"大厅马上答(\S*?)：(.+)")),
+    ("page", re.compile(r"大厅叫(\S+?)：(.+)")),
     ("answer", re.compile(r"大厅答(\S*?)：(.+)")),
     ("state", re.compile(r"（(.+)）")),
-    ("say", re.compile(r"(\S+?)：(.*)")),
+    ("parts", re.compile(r"(\S+?)分(\d)段，先后到([\d、]+)：(.+)")),
+    ("form", re.compile(r"(\S+?)在网上写：(.+)")),
+    ("say", re.compile(r"(?!大厅)(\S+?)：(.*)")),
 )
+SAID = frozenset({"say", "parts", "form"})
 
 
 class Line(NamedTuple):
@@ -51,7 +61,7 @@ class Talk:
     @property
     def exchanges(self) -> int:
         """How often a person says something."""
-        return sum(line.kind == "say" for line in self.lines)
+        return sum(line.kind in SAID for line in self.lines)
 
 
 def read(path: Path) -> list[Talk]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from gateway.store import Store
 from gateway.worktime import ManualClock
+from tests.conversations.inline import InlineStore
 from tests.conversations.play import Player, Wrong
 from tests.conversations.talk import Talk, all_talks, matches, read
 from tests.desk import site
@@ -17,13 +19,27 @@ START = datetime(2026, 3, 2, 9, 0, tzinfo=site()[0].site.zone)
 TALKS = list(all_talks())
 
 
+@pytest.fixture(scope="module")
+def kept(sqlite_template: Path) -> Iterator[InlineStore]:
+    store = InlineStore(sqlite_template)
+    yield store
+    store.end()
+
+
+@pytest.fixture
+def inline(kept: InlineStore) -> InlineStore:
+    """Empty for every conversation."""
+    kept.renew()
+    return kept
+
+
 def player(store: Store) -> Player:
-    return Player(store, ManualClock(START), START)
+    return Player(store, ManualClock(START))
 
 
 @pytest.mark.parametrize("talk", TALKS, ids=lambda talk: f"{talk.file}-{talk.title}")
-async def test_talk(talk: Talk, sqlite_store: Store) -> None:
-    await player(sqlite_store).play(talk)
+async def test_talk(talk: Talk, inline: Store) -> None:
+    await player(inline).play(talk)
 
 
 def test_there_are_enough_exchanges() -> None:
@@ -41,11 +57,11 @@ def test_there_are_enough_exchanges() -> None:
         ("〔李娟 跳舞 {甲}〕", "不会"),
     ],
 )
-async def test_a_talk_that_goes_otherwise_fails(line: str, why: str, sqlite_store: Store, tmp_path: Path) -> None:
+async def test_a_talk_that_goes_otherwise_fails(line: str, why: str, inline: Store, tmp_path: Path) -> None:
     bound = "大厅答：收到，编号{甲}，…\n" if "甲" in line or line == "（2件）" or "退订" in line else ""
     talk = written(f"# 一件\n高秀英：我妈76了 养老认证刷不上脸\n{bound}{line}\n", tmp_path)
     with pytest.raises(Wrong, match=why):
-        await player(sqlite_store).play(talk)
+        await player(inline).play(talk)
 
 
 def written(text: str, directory: Path) -> Talk:
