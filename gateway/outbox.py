@@ -22,8 +22,10 @@ from gateway.config import Config
 from gateway.model import PARCEL_SIZE, ParcelState, Priority, message_id
 from gateway.store import Connection, parcels
 from gateway.store.parcels import Envelope, Queued
+from gateway.text import Cutting
 
 SINGLE_EXPIRES = timedelta(days=3)
+ORDINARY = Cutting()
 SHARED_BODIES = 64
 """Bodies that may each fill parcels of their own before texts bring their body along."""
 
@@ -49,8 +51,10 @@ class Written:
 class Outbox:
     """Writes and routes by a site's settings."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, cuttings: Mapping[str, Cutting] | None = None) -> None:
+        """`cuttings`: how each carrier cuts long texts, where it is not the ordinary way."""
         self._config = config
+        self._cuttings = cuttings or {}
         self._paths: dict[tuple[phones.Operator | None, str | None], Path | None] = {}
 
     def path(self, phone: str, category: str | None) -> Path | None:
@@ -85,9 +89,11 @@ class Outbox:
         account = self._config.carriers[carrier]
         signature, place = self._config.site.signature, account.signature_place
         billed = texts.billed_parts(texts.counted(body, signature, place))
+        # What the carrier adds itself takes room in the parts all the same.
+        cutting = self._cuttings.get(carrier, ORDINARY)
         return Written(
             texts.sign(body, signature, place),
-            texts.measure_signed(body, signature, place).parts,
+            texts.parts(texts.counted(body, signature, place), cutting),
             billed,
             texts.cost(billed, self._config.price(carrier)),
         )

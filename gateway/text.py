@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from enum import StrEnum
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.errors import Refused
 
@@ -38,6 +38,18 @@ class Alphabet(StrEnum):
 
     GSM7 = "GSM7"
     UCS2 = "UCS2"
+    GB18030 = "GB18030"
+
+
+class Cutting(NamedTuple):
+    """How an account's texts are encoded and cut; carriers of one route share it, so that a parcel may move.
+
+    `alphabet`: auto is GSM 7-bit where that does, else UCS-2; gb18030 is for texts within GBK, others go in UCS-2.
+    `header`: octets before the text in each part of a long one (6 or 7); 0 where the operator cuts, so that it is one.
+    """
+
+    alphabet: Literal["auto", "ucs2", "gb18030"] = "auto"
+    header: Literal[0, 6, 7] = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,45 @@ def billed_parts(text: str) -> int:
     Counted in UTF-16 units and cut where the text would be cut, so never below what is sent in UCS-2.
     """
     return _ucs2_parts(text, _utf16(text))
+
+
+def cut(text: str, cutting: Cutting) -> tuple[Alphabet, list[str]]:
+    """The alphabet a text leaves in and the texts of its parts; joined they are `text`."""
+    less = max(0, cutting.header - 6)  # of each part, beyond the six octets that the limits allow for
+    if cutting.alphabet == "auto" and not _BEYOND_GSM7.search(text):
+        septets = encode_gsm7(text)
+        cuts = _cuts(len(septets), GSM7_SINGLE, GSM7_PART - less, lambda at: septets[at - 1] == 0x1B)
+        pieces = [decode_gsm7(septets[start:end]) for start, end in _spans(cuts)]
+        return Alphabet.GSM7, pieces if cutting.header else [text]
+    if cutting.alphabet == "gb18030" and _within_gbk(text):
+        ends = list(accumulate(_gb18030_widths(text), initial=0))
+        places = {octet: at for at, octet in enumerate(ends)}
+        cuts = _cuts(ends[-1], GB18030_SINGLE, GB18030_PART - less, lambda at: at not in places)
+        pieces = [text[places[start] : places[end]] for start, end in _spans(cuts)]
+        return Alphabet.GB18030, pieces if cutting.header else [text]
+    octets = _utf16(text)
+    cuts = _cuts(len(octets) // 2, UCS2_SINGLE, UCS2_PART - less, lambda at: octets[2 * at] & 0xFC == 0xDC)
+    pieces = [octets[2 * start : 2 * end].decode("utf-16-be") for start, end in _spans(cuts)]
+    return Alphabet.UCS2, pieces if cutting.header else [text]
+
+
+def parts(text: str, cutting: Cutting) -> int:
+    """In how many parts `cut` would cut it."""
+    if not cutting.header:
+        return 1
+    if cutting.header == 6 and cutting.alphabet == "auto":
+        return measure(text).parts
+    if cutting.header == 6 and cutting.alphabet == "ucs2":
+        return billed_parts(text)
+    return len(cut(text, cutting)[1])
+
+
+def _within_gbk(text: str) -> bool:
+    try:
+        text.encode("gbk")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _measure_gsm7(text: str) -> Measure:

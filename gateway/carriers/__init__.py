@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from gateway.errors import Invalid, Problem
 from gateway.model import ReceiptState
+from gateway.text import Cutting
 
 
 class Text(NamedTuple):
@@ -183,6 +184,11 @@ class Carrier(ABC):
     def noticed(self) -> Mapping[str, str]:
         """What the operator let us see of itself, for `carriers doctor`: its version, our address as it sees it, ..."""
         return {}
+
+    @classmethod
+    def cutting(cls, settings: Any) -> Cutting:
+        """How the account's texts are encoded and cut into parts."""
+        return Cutting()
 
     @classmethod
     def objection(cls, settings: Any, body: str) -> tuple[str, str] | None:

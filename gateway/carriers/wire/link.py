@@ -1,0 +1,419 @@
+"""One connection to an operator: frames in and out, a window of unanswered ones, tests of whether anybody is there.
+
+Policy
+- Every frame of a chunk is read before anything is written, and what is written goes out in one piece. There is no
+  task, no future and no timer per text.
+- At most `window` parts are unanswered. When the operator asks for less, the part stays here and is sent again after a
+  pause that doubles up to `LONGEST_PAUSE`; the window halves, and grows again with each answer.
+- A part that has no answer in time, or was unanswered when the link was lost, is lost to us: it may have arrived. What
+  had not been written when the link was lost has not left.
+- Inbound frames are handed to storage in the order in which they came, all that wait at once, and acknowledged when
+  that is done. While storage fails they are neither acknowledged nor lost: it is tried again, and a peer that piles up
+  more than `MOST_UNSTORED` is left.
+- A frame that is none, or a field that says what cannot be, closes the link with a line in the log, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from gateway.carriers import Answer, Items
+from gateway.carriers.wire.codec import Pdu
+from gateway.carriers.wire.dialect import Dialect, Mode, Role
+from gateway.carriers.wire.fields import Malformed
+from gateway.carriers.wire.flight import Flight, Segment
+from gateway.codes import explain
+from gateway.errors import Unavailable
+
+log = structlog.get_logger()
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+MOST_SLOWED = 20
+"""A part that was sent so often is deferred: its link has been slow for ten minutes."""
+MOST_UNSTORED = 4096
+STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+END_SECONDS = 2.0
+
+
+class Owner(Protocol):
+    """What a link tells its carrier, on the event loop."""
+
+    name: str
+
+    def answered(self, answers: Sequence[Answer]) -> None: ...
+    def link_lost(self, link: Link, why: str) -> None: ...
+    async def receive(self, items: Items) -> None: ...
+    def next_sequence(self) -> int: ...
+    def now(self) -> datetime: ...
+
+
+class Link(asyncio.Protocol):
+    """Made unconnected, as the factory of `create_connection`; `log_in` before use."""
+
+    def __init__(self, owner: Owner, dialect: Dialect, mode: Mode) -> None:
+        self.mode = mode
+        self.up = False
+        self.was_up = False
+        self.why = ""
+        """Why it ended."""
+        self._owner, self._dialect, self._settings = owner, dialect, dialect.settings
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._out: list[bytes] = []
+        self._answers: list[Answer] = []
+        self._flying: dict[int, Segment] = {}
+        self._waiting: deque[Segment] = deque()
+        self._window = float(self._settings.in_flight)
+        self._resume_at = self._pause = 0.0
+        self._heard = self._busy = self._loop.time()
+        self._tests = 0
+        self._admitted: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._arrived: list[Pdu] = []
+        self._storing: asyncio.Task[None] | None = None
+        self._act: dict[Role, Callable[[Pdu], None]] = {
+            Role.ADMITTED: self._on_admitted,
+            Role.ANSWERED: self._on_answered,
+            Role.INBOUND: self._arrived.append,
+            Role.ASKED: self._on_asked,
+            Role.ENDING: self._on_ending,
+            Role.KNOCKING: self._on_knocking,
+            Role.ENDED: lambda pdu: self._abort("ended"),
+        }
+
+    # -- the connection ----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no other
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.why = self.why or (f"link lost: {exc}" if exc else "closed by the operator")
+        self.up = False
+        self._transport = None
+        self._lose_all()
+        if not self._admitted.done():
+            self._admitted.set_exception(Unavailable(f"登录时断开：{self.why}", f"cut off at login: {self.why}"))
+        if not self._closed.done():
+            self._closed.set_result(None)
+        self._owner.link_lost(self, self.why)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        self._heard, self._tests = self._loop.time(), 0
+        try:
+            for frame in self._dialect.codec.frames(self._buffer):
+                self._take(self._dialect.codec.decode(frame))
+        except Malformed as error:
+            self._abort(f"malformed frame: {error.en}")
+        except Exception as error:
+            # Whatever a peer says, only its own link ends.
+            log.exception("link.failed", carrier=self._owner.name, error=type(error).__name__)
+            self._abort(f"unreadable frame: {type(error).__name__}")
+        self._tell()
+        self._pump()
+        self._store_soon()
+
+    async def log_in(self) -> None:
+        """`Unavailable` says why it was not let in."""
+        self._write(self._dialect.login(self.mode, self._owner.now()))
+        self._flush()
+        try:
+            async with asyncio.timeout(self._settings.connect_seconds):
+                await self._admitted
+        except TimeoutError:
+            self._abort("no answer to the login")
+            raise Unavailable("登录没有回应", "no answer to the login") from None
+
+    def abandon(self, why: str) -> None:
+        """It never came up: what waits here has not left."""
+        self._abort(why)
+        self._lose_all()
+
+    async def end(self) -> None:
+        """In order: say so, wait for the answer, close. What is unanswered by then is lost."""
+        await self._all_stored()
+        if self.up:
+            self.up = False
+            self._write(self._dialect.end())
+            self._flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS):
+                    await asyncio.shield(self._closed)
+        self._abort("closed")
+        await asyncio.shield(self._closed)
+
+    def _abort(self, why: str) -> None:
+        self.why = self.why or why
+        self.up = False
+        if self._transport is not None:
+            self._transport.close()
+        elif not self._closed.done():
+            self._closed.set_result(None)
+
+    @property
+    def ended(self) -> bool:
+        return self._closed.done()
+
+    @property
+    def address(self) -> str:
+        """Ours, as this machine has it."""
+        found = self._transport.get_extra_info("sockname") if self._transport else None
+        return f"{found[0]}:{found[1]}" if found else ""
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """Parts it can take now."""
+        if not (self.up and self.mode.sends) or self._resume_at:
+            return 0
+        return max(0, int(self._window) - len(self._flying) - len(self._waiting))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is unanswered, unsent or unstored."""
+        return not (self._flying or self._waiting or self._arrived or self._storing)
+
+    @property
+    def idle_for(self) -> float:
+        """Seconds since anything of substance was sent or came."""
+        return self._loop.time() - self._busy
+
+    def send(self, segments: Sequence[Segment]) -> None:
+        """Take parts, as many as there are: what finds no place waits here."""
+        self._waiting.extend(segments)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Fill the window from what waits, and write all that has come together."""
+        if self.up and not self._resume_at:
+            while self._waiting and len(self._flying) < int(self._window):
+                self._submit(self._waiting.popleft())
+        self._tell()
+        self._flush()
+
+    def _submit(self, segment: Segment) -> None:
+        flight = segment.flight
+        if flight.refused:
+            self._settle(flight, lambda: flight.refuse("", for_good=False))
+            return
+        sequence, pdu = self._numbered(segment.pdu)
+        try:
+            self._reply(pdu)
+        except Malformed as error:
+            code = error.en
+            self._settle(flight, lambda: flight.refuse(code, for_good=True))
+            return
+        segment.at = self._busy = self._loop.time()
+        flight.named[segment.number - 1] = self._dialect.named(pdu)
+        flight.written += 1
+        self._flying[sequence] = segment
+
+    def _numbered(self, pdu: Pdu) -> tuple[int, Pdu]:
+        sequence = self._owner.next_sequence()
+        return sequence, Pdu(pdu.name, pdu.fields | self._dialect.numbered(sequence, self._owner.now()))
+
+    def _write(self, pdu: Pdu) -> None:
+        """A request of ours that is no text."""
+        _, numbered = self._numbered(pdu)
+        self._reply(numbered)
+
+    def _reply(self, pdu: Pdu) -> None:
+        """Queue a frame that is complete."""
+        self._out.append(self._dialect.codec.encode(pdu.name, pdu.fields))
+
+    def _flush(self) -> None:
+        if self._out and self._transport is not None:
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+    # -- answers -----------------------------------------------------------------------------------------------
+
+    def _take(self, pdu: Pdu) -> None:
+        role = self._dialect.roles.get(pdu.name) or self._dialect.unasked(pdu)
+        if not self.up and role in (Role.INBOUND, Role.ANSWERED):
+            raise Malformed(f"登录之前来了 {pdu.name}", f"{pdu.name} before the login")
+        if act := self._act.get(role):
+            act(pdu)
+
+    def _on_admitted(self, pdu: Pdu) -> None:
+        if self._admitted.done():
+            return
+        code = self._dialect.admitted(pdu)
+        if not code:
+            self._come_up()
+            self._admitted.set_result(None)
+            return
+        said = explain(self._dialect.protocol, "login", code)
+        self._admitted.set_exception(
+            Unavailable(f"登录被拒（{code}）：{said.zh}", f"the login was refused ({code}): {said.en}")
+        )
+        self._abort("login refused")
+
+    def _on_knocking(self, pdu: Pdu) -> None:
+        """The operator opened this link and wants to be let in."""
+        answer, fits = self._dialect.let_in(pdu)
+        self._reply(answer)
+        if fits:
+            self._come_up()
+            return
+        self._flush()
+        self._abort("the operator's login was refused")
+
+    def _come_up(self) -> None:
+        self.up = self.was_up = True
+
+    def _on_answered(self, pdu: Pdu) -> None:
+        segment = self._flying.pop(self._dialect.sequence(pdu), None)
+        if segment is None:
+            return  # nobody waits any more, or nobody ever asked
+        ref, code = self._dialect.answered(pdu)
+        if not code:
+            self._speed_up()
+            self._settle(segment.flight, lambda: segment.flight.took(segment.number, ref))
+            return
+        does = explain(self._dialect.protocol, "submit", code).does
+        if does == "slow" and segment.slowed < MOST_SLOWED:
+            self._slow_down(segment)
+            return
+        later = does in ("slow", "retry", "wait", "relogin")
+        self._settle(segment.flight, lambda: segment.flight.refuse(code, for_good=not later))
+
+    def _settle(self, flight: Flight, act: Callable[[], None]) -> None:
+        act()
+        if (answer := flight.answer()) is not None:
+            self._answers.append(answer)
+
+    def _tell(self) -> None:
+        if self._answers:
+            answers, self._answers = self._answers, []
+            self._owner.answered(answers)
+
+    def _slow_down(self, segment: Segment) -> None:
+        segment.slowed += 1
+        segment.flight.written -= 1
+        self._waiting.appendleft(segment)
+        if self._resume_at:
+            return  # answers of before the pause
+        self._window = max(1.0, self._window / 2)
+        self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
+        self._resume_at = self._loop.time() + self._pause
+        self._loop.call_later(self._pause, self._resume)
+
+    def _resume(self) -> None:
+        self._resume_at = 0.0
+        self._pump()
+        self._owner.answered(())  # there is room again
+
+    def _speed_up(self) -> None:
+        """Each answer widens the window by a half of a part; as wide as it was, it forgets how long it had to pause."""
+        most = float(self._settings.in_flight)
+        if self._window < most:
+            self._window = min(most, self._window + 0.5)
+            self._pause = 0.0 if self._window == most else self._pause
+
+    # -- what comes in -----------------------------------------------------------------------------------------
+
+    def _on_asked(self, pdu: Pdu) -> None:
+        if (reply := self._dialect.reply(pdu)) is not None:
+            self._reply(reply)
+
+    def _on_ending(self, pdu: Pdu) -> None:
+        self._on_asked(pdu)
+        self._flush()
+        self._abort("ended by the operator")
+
+    def _store_soon(self) -> None:
+        if len(self._arrived) > MOST_UNSTORED:
+            self._abort("more came in than could be stored")
+        elif self._arrived and self._storing is None:
+            self._storing = self._loop.create_task(self._store())
+
+    async def _store(self) -> None:
+        try:
+            while self._arrived and self._transport is not None:
+                pdus = self._arrived[:]
+                self._arrived.clear()
+                self._busy = self._loop.time()
+                await self._receive(pdus)
+                for pdu in pdus:
+                    self._reply(self._dialect.stored(pdu))
+                self._flush()
+        except Exception as error:
+            log.exception("link.unreadable", carrier=self._owner.name, error=type(error).__name__)
+            self._abort(f"unreadable frame: {type(error).__name__}")
+        finally:
+            self._storing = None
+
+    async def _receive(self, pdus: Sequence[Pdu]) -> None:
+        """Returns when all is stored, however long that takes while the link lives."""
+        now = self._owner.now()
+        items = [item for pdu in pdus for item in self._dialect.items(pdu, now)]
+        failures = 0
+        while items:
+            try:
+                await self._owner.receive(items)
+                break
+            except Exception as error:
+                wait = STORE_PAUSES[min(failures, len(STORE_PAUSES) - 1)]
+                log.warning("link.not_stored", carrier=self._owner.name, error=type(error).__name__, again_in=wait)
+                failures += 1
+                await asyncio.sleep(wait)
+                if self._transport is None:
+                    raise
+
+    async def _all_stored(self) -> None:
+        if self._storing is not None:
+            await asyncio.wait({self._storing}, timeout=END_SECONDS)
+
+    # -- time --------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Called about once a second, or more often where times are short."""
+        if not self.up:
+            return
+        now = self._loop.time()
+        self._give_up(now - self._settings.answer_seconds)
+        if now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
+            self._test()
+        self._pump()
+
+    def _give_up(self, before: float) -> None:
+        """Parts that were written before and have no answer; they stand in the order in which they were written."""
+        for sequence, segment in list(self._flying.items()):
+            if segment.at > before:
+                break
+            del self._flying[sequence]
+            self._settle(segment.flight, lambda flight=segment.flight: flight.lose("no answer"))  # type: ignore[misc]
+
+    def _test(self) -> None:
+        test = self._dialect.test()
+        if test is None:
+            return
+        if self._tests >= self._settings.tests:
+            self._abort("link tests unanswered")
+            return
+        self._tests += 1
+        self._write(test)
+
+    def _lose_all(self) -> None:
+        for segment in self._flying.values():
+            self._settle(segment.flight, lambda flight=segment.flight: flight.lose(self.why))  # type: ignore[misc]
+        for segment in self._waiting:
+            flight = segment.flight
+            if flight.written:
+                self._settle(flight, lambda flight=flight: flight.lose(self.why))  # type: ignore[misc]
+            else:
+                self._settle(flight, lambda flight=flight: flight.refuse("link lost", for_good=False))  # type: ignore[misc]
+        self._flying.clear()
+        self._waiting.clear()
+        self._tell()
