@@ -75,6 +75,8 @@ class Link(asyncio.Protocol):
         self._resume_at = self._pause = 0.0
         self._heard = self._busy = self._loop.time()
         self._tests = 0
+        self._ending = False
+        self._answered = asyncio.Event()
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._arrived: list[Pdu] = []
@@ -100,6 +102,7 @@ class Link(asyncio.Protocol):
         self.up = False
         self._transport = None
         self._lose_all()
+        self._answered.set()
         if not self._admitted.done():
             self._admitted.set_exception(Unavailable(f"登录时断开：{self.why}", f"cut off at login: {self.why}"))
         if not self._closed.done():
@@ -139,7 +142,9 @@ class Link(asyncio.Protocol):
         self._lose_all()
 
     async def end(self) -> None:
-        """In order: say so, wait for the answer, close. What is unanswered by then is lost."""
+        """In order: let answers come, say so, wait for the answer, close. What is unanswered by then is lost."""
+        self._ending = True
+        await self._drained()
         await self._all_stored()
         if self.up:
             self.up = False
@@ -174,7 +179,7 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Parts it can take now."""
-        if not (self.up and self.mode.sends) or self._resume_at:
+        if not (self.up and self.mode.sends) or self._resume_at or self._ending:
             return 0
         return max(0, int(self._window) - len(self._flying) - len(self._waiting))
 
@@ -296,6 +301,7 @@ class Link(asyncio.Protocol):
     def _tell(self) -> None:
         if self._answers:
             answers, self._answers = self._answers, []
+            self._answered.set()
             self._owner.answered(answers)
 
     def _slow_down(self, segment: Segment) -> None:
@@ -370,6 +376,13 @@ class Link(asyncio.Protocol):
                 await asyncio.sleep(wait)
                 if self._transport is None:
                     raise
+
+    async def _drained(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                while self.up and (self._flying or self._waiting):
+                    self._answered.clear()
+                    await self._answered.wait()
 
     async def _all_stored(self) -> None:
         if self._storing is not None:
