@@ -42,6 +42,7 @@ from gateway.scores import Scores
 from gateway.store import Store, audit, migrations, open_store, parcels
 from gateway.store.receipts import Recent
 from gateway.templates import Template
+from gateway.text import Cutting
 from gateway.triage import Triage
 from gateway.worktime import Calendar, Clock, SystemClock
 
@@ -62,7 +63,7 @@ class Gateway:
         self.calendar = Calendar(site.calendar.off, site.calendar.on)
         self.recent = Recent()
         self.dispatcher: Dispatcher | None = None
-        self.outbox = Outbox(site)
+        self.outbox = Outbox(site, cuttings(site))
         self.officials = Officials(store, clock)
         self.roster = Roster(store, site, clock)
         self.duty = Duty(site, self.outbox, notices, clock)
@@ -174,6 +175,16 @@ def make_carrier(site: Config, name: str, links: Links) -> Carrier:
     return kind(name, _own_settings(kind, account, account.with_secrets()), links)
 
 
+def cuttings(site: Config) -> Mapping[str, Cutting]:
+    """How each account cuts long texts."""
+    return {name: _cutting(account) for name, account in site.carriers.items()}
+
+
+def _cutting(account: Account) -> Cutting:
+    kind = _protocol(account.name, account.protocol)
+    return kind.cutting(_own_settings(kind, account, account.with_secrets_named()))
+
+
 Called = Callable[[Call, datetime], Reply]
 
 
@@ -197,7 +208,7 @@ def _called(site: Config, name: str) -> Called | Refused:
 
 SHARED = (
     *("in_flight", "links", "rate", "signature_place", "service_code", "extension", "receipts", "content_limit"),
-    *("relogin_seconds", "validity"),
+    *("relogin_seconds", "validity", "codes"),
 )
 """Keys of an account that its protocol is told where it has a setting of that name; `validity` in seconds."""
 
@@ -259,7 +270,16 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
             found += error.problems
         except Refused as error:
             found.append(Problem("config.toml", f"carriers.{name}.protocol", None, error.zh, error.en))
-    return found
+    return found or list(_cut_alike(site))
+
+
+def _cut_alike(site: Config) -> Iterator[Problem]:
+    """A text moves between the carriers of a route as it is, so they must cut it alike."""
+    cut = cuttings(site)
+    for n, route in enumerate(site.routes):
+        if len({cut[name] for name in route.carriers}) > 1:
+            zh, en = "各通道的编码或长短信拆法不同", "the carriers encode or cut long texts differently"
+            yield Problem(config.FILE, f"routes.{n}.carriers", None, zh, en)
 
 
 def _check_schedules(site: Config) -> Iterator[Problem]:

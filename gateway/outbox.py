@@ -85,15 +85,14 @@ class Outbox:
         return after
 
     def write(self, body: str, carrier: str) -> Written:
-        """Sign and measure one body for this carrier; a signature that the carrier adds counts too."""
+        """Sign and measure one body for this carrier; a signature that the carrier adds is billed too."""
         account = self._config.carriers[carrier]
         signature, place = self._config.site.signature, account.signature_place
         billed = texts.billed_parts(texts.counted(body, signature, place))
-        # What the carrier adds itself takes room in the parts all the same.
-        cutting = self._cuttings.get(carrier, ORDINARY)
+        signed = texts.sign(body, signature, place)
         return Written(
-            texts.sign(body, signature, place),
-            texts.parts(texts.counted(body, signature, place), cutting),
+            signed,
+            texts.parts(signed, self._cuttings.get(carrier, ORDINARY)),
             billed,
             texts.cost(billed, self._config.price(carrier)),
         )

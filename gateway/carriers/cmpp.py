@@ -137,7 +137,7 @@ def _inbound_text(fields: Values, now: datetime) -> Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(WireSettings):
-    """`user` is the SP_Id (six digits), `sender` the access number, `service` the Service_Id of the contract.
+    """`user` is the SP_Id (six digits), `service` the Service_Id of the contract.
 
     `version` 2.0, 2.1 or 3.0. `alphabet` ucs2, or gb18030 where the operator asks for format 15. `long` 6 or 7: the
     header of long texts. `fee_type` and `fee_user` as the contract says. `national`: numbers without 86. `strict`: an
@@ -186,13 +186,13 @@ class Cmpp(dialect.Dialect):
         self.header = content.header_of_6 if settings.long == 6 else content.header_of_7  # type: ignore[method-assign]
         self._proof = b""
         self._constant = {
-            "Registered_Delivery": int(settings.receipts),
+            "Registered_Delivery": int(settings.ask_receipts),
             "Service_Id": settings.service,
             "Fee_UserType": settings.fee_user,
             "Msg_src": settings.user,
             "FeeType": settings.fee_type,
             "FeeCode": "0",
-            "Src_Id": settings.sender,
+            "Src_Id": settings.service_code,
         }
 
     @classmethod
@@ -256,7 +256,7 @@ class Cmpp(dialect.Dialect):
             log.warning("cmpp.receipt_too_short", octets=len(fields["Msg_Content"]))
             return []
         said = REPORT.unpack(fields["Msg_Content"], 0)
-        state = dialect.final(self.protocol, said["Stat"])
+        state = self.final(said["Stat"])
         if state is None:
             return []
         phone = content.e164(fields["Src_terminal_Id"])

@@ -154,7 +154,7 @@ class WireRig(Rig):
             "host": "127.0.0.1",
             "port": self.port,
             "secret": self.secret,
-            "sender": self.sender,
+            "service_code": self.sender,
             "connect_seconds": 2.0,
         }
 

@@ -293,7 +293,7 @@ async def test_a_wrong_secret_is_explained(rig: Cmpp3) -> None:
 
 
 async def test_a_lost_link_comes_back_beside_the_others(rig: Cmpp3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.carriers.wire.carrier.PAUSES", (0.05,))
+    monkeypatch.setattr("gateway.carriers.wire.carrier.PAUSES", (0.2,))
     await rig.start()
     carrier = await rig.opened(links=3)
     assert carrier.links_up == (3, 3)
@@ -367,7 +367,7 @@ async def test_a_text_that_is_throttled_for_long_is_deferred(rig: Cmpp3, monkeyp
 
 
 async def test_nonsense_closes_only_its_link(rig: Cmpp3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.carriers.wire.carrier.PAUSES", (0.05,))
+    monkeypatch.setattr("gateway.carriers.wire.carrier.PAUSES", (0.2,))
     await rig.start(receipt_lost=1.0)
     carrier = await rig.opened(links=2)
     session = rig.operator.sessions[0]

@@ -209,6 +209,8 @@ class WireCarrier(carriers.Carrier):
             task.add_done_callback(lambda done: self._keeping.pop(slot, None))
 
     async def _bring_up(self, slot: int) -> None:
+        if not self.dialect.on_demand:
+            await asyncio.sleep(max(self.settings.relogin_seconds, PAUSES[0] * random.uniform(0.8, 1.2)))
         for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
             try:
                 await self._connect(slot)
@@ -218,7 +220,7 @@ class WireCarrier(carriers.Carrier):
                 if self.dialect.on_demand:
                     self._fail(error.en)
                     break
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+            await asyncio.sleep(max(self.settings.relogin_seconds, pause * random.uniform(0.8, 1.2)))
 
     async def _tick(self) -> None:
         shortest = min(4.0, self.settings.idle_seconds, self.settings.answer_seconds)

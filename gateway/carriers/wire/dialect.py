@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import Any, ClassVar, NamedTuple
@@ -18,7 +18,7 @@ from gateway import carriers
 from gateway.carriers import Concat, Receipt, Received, Text
 from gateway.carriers.wire.codec import Codec, Pdu
 from gateway.carriers.wire.content import Piece
-from gateway.codes import explain
+from gateway.codes import Code, Entry, Stage, explain
 from gateway.model import ReceiptState
 from gateway.text import Cutting
 
@@ -53,21 +53,24 @@ class Mode(StrEnum):
 class WireSettings(carriers.Carrier.Settings):
     """What every wire protocol is told. Times are seconds.
 
-    `sender` is the access number with the extension digits we use; `in_flight` frames may be unanswered on each of
-    `links`; a link that is silent for `idle_seconds` is tested, and closed after `tests` without an answer;
-    a text that has no answer in `answer_seconds` is uncertain. `receipts`: whether they are asked for.
+    `service_code` is the access number that texts come from, with the extension digits we use; `in_flight` frames may
+    be unanswered on each of `links`; a link that is silent for `idle_seconds` is tested, and closed after `tests`
+    without an answer; a text that has no answer in `answer_seconds` is uncertain. `ask_receipts`: whether receipts are
+    asked for; a lost link is not opened again before `relogin_seconds`. `codes`: what the account's own codes mean.
     """
 
     host: str
     port: int
-    sender: str = ""
+    service_code: str = ""
     links: int = 1
     in_flight: int = 16
     connect_seconds: float = 10.0
     answer_seconds: float = 60.0
     idle_seconds: float = 60.0
     tests: int = 3
-    receipts: bool = True
+    relogin_seconds: float = 0.0
+    ask_receipts: bool = True
+    codes: Mapping[str, Entry] = field(default_factory=dict)
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
         if not 0 < self.port < 65536:
@@ -78,16 +81,6 @@ class WireSettings(carriers.Carrier.Settings):
         for key in ("connect_seconds", "answer_seconds", "idle_seconds"):
             if getattr(self, key) <= 0:
                 yield key, "应大于 0", "should be above 0"
-        if len(self.sender) > 20 or not (self.sender.isdigit() or not self.sender):
-            yield "sender", "接入号最多 20 位数字", "an access number has at most 20 digits"
-
-
-def final(protocol: str, code: str) -> ReceiptState | None:
-    """What a receipt's code says in the end; None while it says only: not yet."""
-    kind = explain(protocol, "receipt", code).kind
-    if kind == "pending":
-        return None
-    return ReceiptState.DELIVERED if kind == "delivered" else ReceiptState.UNDELIVERED
 
 
 def choice(key: str, value: str, among: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
@@ -111,6 +104,17 @@ class Dialect(ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.noticed: dict[str, str] = {}
+
+    def explained(self, stage: Stage, code: str) -> Code:
+        """What a status code means, the account's own meanings first."""
+        return explain(self.protocol, stage, code, self.settings.codes)
+
+    def final(self, code: str) -> ReceiptState | None:
+        """What a receipt's code says in the end; None while it says only: not yet."""
+        kind = self.explained("receipt", code).kind
+        if kind == "pending":
+            return None
+        return ReceiptState.DELIVERED if kind == "delivered" else ReceiptState.UNDELIVERED
 
     def plan(self) -> list[Mode]:
         """The links of the account, by what they are for."""

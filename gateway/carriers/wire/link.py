@@ -29,7 +29,6 @@ from gateway.carriers.wire.codec import Pdu
 from gateway.carriers.wire.dialect import Dialect, Mode, Role
 from gateway.carriers.wire.fields import Malformed
 from gateway.carriers.wire.flight import Flight, Segment
-from gateway.codes import explain
 from gateway.errors import Unavailable
 
 log = structlog.get_logger()
@@ -258,7 +257,7 @@ class Link(asyncio.Protocol):
             self._come_up()
             self._admitted.set_result(None)
             return
-        said = explain(self._dialect.protocol, "login", code)
+        said = self._dialect.explained("login", code)
         self._admitted.set_exception(
             Unavailable(f"登录被拒（{code}）：{said.zh}", f"the login was refused ({code}): {said.en}")
         )
@@ -286,7 +285,7 @@ class Link(asyncio.Protocol):
             self._speed_up()
             self._settle(segment.flight, lambda: segment.flight.took(segment.number, ref))
             return
-        does = explain(self._dialect.protocol, "submit", code).does
+        does = self._dialect.explained("submit", code).does
         if does == "slow" and segment.slowed < MOST_SLOWED:
             self._slow_down(segment)
             return
