@@ -172,17 +172,17 @@ def make_carrier(site: Config, name: str, links: Links) -> Carrier:
     """A site's account, closed; Invalid where its table does not fit the protocol."""
     account = site.carriers[name]
     kind = _protocol(name, account.protocol)
-    return kind(name, _own_settings(kind, account, account.with_secrets()), links)
+    return kind(name, _own_settings(site, kind, account, account.with_secrets()), links)
 
 
 def cuttings(site: Config) -> Mapping[str, Cutting]:
     """How each account cuts long texts."""
-    return {name: _cutting(account) for name, account in site.carriers.items()}
+    return {name: _cutting(site, account) for name, account in site.carriers.items()}
 
 
-def _cutting(account: Account) -> Cutting:
+def _cutting(site: Config, account: Account) -> Cutting:
     kind = _protocol(account.name, account.protocol)
-    return kind.cutting(_own_settings(kind, account, account.with_secrets_named()))
+    return kind.cutting(_own_settings(site, kind, account, account.with_secrets_named()))
 
 
 Called = Callable[[Call, datetime], Reply]
@@ -201,7 +201,7 @@ def _called(site: Config, name: str) -> Called | Refused:
     account = site.carriers[name]
     kind = _protocol(name, account.protocol)
     try:
-        return partial(kind.called, _own_settings(kind, account, account.with_secrets()))
+        return partial(kind.called, _own_settings(site, kind, account, account.with_secrets()))
     except Refused as error:
         return error
 
@@ -213,9 +213,10 @@ SHARED = (
 """Keys of an account that its protocol is told where it has a setting of that name; `validity` in seconds."""
 
 
-def _own_settings(kind: type[Carrier], account: Account, options: Mapping[str, Any]) -> Any:
+def _own_settings(site: Config, kind: type[Carrier], account: Account, options: Mapping[str, Any]) -> Any:
     """The protocol's Settings; Invalid where the account's table does not fit them."""
-    return carriers.settings_of(kind, account.name, {**dict(_shared(kind, account)), **options})
+    signature = {"signature": site.site.signature} if carriers.takes(kind, "signature") else {}
+    return carriers.settings_of(kind, account.name, {**signature, **dict(_shared(kind, account)), **options})
 
 
 def _shared(kind: type[Carrier], account: Account) -> Iterator[tuple[str, Any]]:
@@ -265,7 +266,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)
-            _own_settings(kind, account, account.with_secrets_named())
+            _own_settings(site, kind, account, account.with_secrets_named())
         except Invalid as error:
             found += error.problems
         except Refused as error:

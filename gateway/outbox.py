@@ -85,14 +85,13 @@ class Outbox:
         return after
 
     def write(self, body: str, carrier: str) -> Written:
-        """Sign and measure one body for this carrier; a signature that the carrier adds is billed too."""
+        """Sign and measure one body for this carrier; a signature that the carrier adds counts too."""
         account = self._config.carriers[carrier]
         signature, place = self._config.site.signature, account.signature_place
         billed = texts.billed_parts(texts.counted(body, signature, place))
-        signed = texts.sign(body, signature, place)
         return Written(
-            signed,
-            texts.parts(signed, self._cuttings.get(carrier, ORDINARY)),
+            texts.sign(body, signature, place),
+            texts.parts(texts.counted(body, signature, place), self._cuttings.get(carrier, ORDINARY)),
             billed,
             texts.cost(billed, self._config.price(carrier)),
         )

@@ -36,6 +36,7 @@ from gateway.carriers.wire.fields import (
 from gateway.carriers.wire.flight import Flight
 from gateway.errors import Unavailable
 from gateway.text import Alphabet, Cutting
+from gateway.text import parts as text_parts
 from tests.carriers.rig import Cmpp3, texts
 
 TABLE = Layout(
@@ -178,6 +179,17 @@ def test_a_text_is_cut_as_the_account_says(cutting: Cutting, body: str, alphabet
     formats = {Alphabet.UCS2: content.UCS2, Alphabet.GB18030: content.GB}
     if alphabet in formats:
         assert "".join(content.decode(octets, formats[alphabet]) for _, octets in joined) == body
+
+
+@pytest.mark.parametrize("characters", [65, 66, 70, 100, 129, 130, 200])
+def test_room_is_left_for_a_signature_that_the_operator_adds(characters: int) -> None:
+    """枣原镇 in brackets takes five."""
+    body, cutting = "停" * characters, Cutting("ucs2", 6)
+    counted = text_parts("【枣原镇】" + body, cutting)
+    made = content.pieces(body, cutting, 1, content.header_of_6, "【枣原镇】")
+    assert len(made) == counted
+    assert len(made[0].octets) + 10 <= 140
+    assert "".join(content.utf16(content.joined(one.octets, one.has_header)[1]) for one in made) == body
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ class WireCarrier(carriers.Carrier):
         super().__init__(name, settings, links)
         self.dialect = self.Dialect(settings)
         self._cutting = self.Dialect.cutting(settings)
+        self._added = f"【{settings.signature}】" if settings.signature_place == "carrier" else ""
         self._modes = self.dialect.plan()
         self._slots: list[Link | None] = [None] * len(self._modes)
         self._keeping: dict[int, asyncio.Task[None]] = {}
@@ -99,7 +100,7 @@ class WireCarrier(carriers.Carrier):
         for text in texts:
             reference = self._references.next(text.phone) if text.parts > 1 else 0
             header = self.dialect.header if self._cutting.header else None
-            pieces = content.pieces(text.body, self._cutting, reference, header)
+            pieces = content.pieces(text.body, self._cutting, reference, header, self._added)
             flight = Flight(text, len(pieces))
             segments = [Segment(flight, piece.number, self.dialect.submit(text, piece)) for piece in pieces]
             self._send(max(range(len(self._slots)), key=self._room), segments)

@@ -48,9 +48,14 @@ class Piece(NamedTuple):
         return _FORMATS[self.alphabet]
 
 
-def pieces(body: str, cutting: Cutting, reference: int, header: Callable[[int, int, int], bytes] | None) -> list[Piece]:
-    """The parts of a text, in order; `header(reference, total, number)` makes the first octets of each of several."""
-    alphabet, cut = texts.cut(body, cutting)
+Header = Callable[[int, int, int], bytes]
+"""Of reference, total and number: the octets that each part of a long text begins with."""
+
+
+def pieces(body: str, cutting: Cutting, reference: int, header: Header | None, added: str = "") -> list[Piece]:
+    """The parts of a text, in order; `added` is what the operator puts before it, and finds room for."""
+    alphabet, (first, *rest) = texts.cut(added + body, cutting)
+    cut = [first[len(added) :], *rest]
     total = len(cut)
     if total == 1 or header is None:
         return [Piece(alphabet, encode(one, alphabet), total, at, reference) for at, one in enumerate(cut, 1)]
@@ -70,7 +75,7 @@ def header_of_7(reference: int, total: int, number: int) -> bytes:
     return bytes((6, 8, 4, reference >> 8 & 0xFF, reference & 0xFF, total, number))
 
 
-HEADERS: Mapping[int, Callable[[int, int, int], bytes] | None] = {0: None, 6: header_of_6, 7: header_of_7}
+HEADERS: Mapping[int, Header | None] = {0: None, 6: header_of_6, 7: header_of_7}
 
 
 def encode(text: str, alphabet: Alphabet) -> bytes:

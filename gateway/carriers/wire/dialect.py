@@ -56,7 +56,8 @@ class WireSettings(carriers.Carrier.Settings):
     `service_code` is the access number that texts come from, with the extension digits we use; `in_flight` frames may
     be unanswered on each of `links`; a link that is silent for `idle_seconds` is tested, and closed after `tests`
     without an answer; a text that has no answer in `answer_seconds` is uncertain. `ask_receipts`: whether receipts are
-    asked for; a lost link is not opened again before `relogin_seconds`. `codes`: what the account's own codes mean.
+    asked for; a lost link is not opened again before `relogin_seconds`. `codes`: what the account's own codes
+    mean. `signature` is the site's: where the operator adds it itself, room is left for it.
     """
 
     host: str
@@ -69,6 +70,8 @@ class WireSettings(carriers.Carrier.Settings):
     idle_seconds: float = 60.0
     tests: int = 3
     relogin_seconds: float = 0.0
+    signature: str = ""
+    signature_place: str = "front"
     ask_receipts: bool = True
     codes: Mapping[str, Entry] = field(default_factory=dict)
 
