@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.codes import Entry, Own, miswritten
+from gateway.codes import Code, Entry, Own, Stage, explain, miswritten
 from gateway.errors import Invalid
 from gateway.hall import Hall, Text, Words
 from gateway.offers import Offers
@@ -468,6 +468,11 @@ class Config(Table):
         """What one billed part costs through `carrier`."""
         own = self.carriers[carrier].price
         return self.site.price if own is None else own
+
+    def meaning(self, carrier: str, stage: Stage, code: str) -> Code:
+        """What an operator's code means on this account, which may be there no more."""
+        account = self.carriers.get(carrier)
+        return explain(account.protocol, stage, code, account.codes) if account else explain("", stage, code)
 
     def area_codes(self, village: str) -> tuple[str, ...]:
         """The codes of all areas of that name; several where two towns have a village of one name."""

@@ -10,19 +10,20 @@ from zipfile import ZipFile
 
 import pytest
 from python_calamine import CalamineWorkbook
-from sqlalchemy import update
+from sqlalchemy import Connection, delete, func, select, update
 
-from gateway import text
+from gateway import codes, text
+from gateway.codes import UNKNOWN
 from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import LeftOut, Outcome, ReceiptState, TextState
 from gateway.officials import SYSTEM
 from gateway.payouts import REASONS as PAYOUT_REASONS
 from gateway.reports import Failure, LeftBehind, LeftBehindRow, Reports, explain
 from gateway.store import Store, audit, broadcasts
-from gateway.store.tables import broadcast
+from gateway.store.tables import broadcast, receipt, submission
 from gateway.worktime import ManualClock
 from tests.conftest import NOON
-from tests.notices import APPROVER, AUTHOR, CLERK, DIRECTOR, SITE, TEMPLATES, Office, Somebody, mobile
+from tests.notices import APPROVER, AUTHOR, CLERK, DIRECTOR, POLICY, SITE, TEMPLATES, Office, Somebody, mobile
 
 CLERK_OF = {"枣湾村": "+8613800139201", "石畔村": "+8613800139202"}
 WARNING = {
@@ -94,10 +95,11 @@ async def test_a_report_counts_by_state_village_and_operator(office: Office, rep
         "电信": {"rejected": 1},
         "联通": {"uncertain": 1},
     }
+    expired = codes.explain("simulator", "receipt", "EXPIRED")
     assert report.failures == [
-        Failure("rejected", "12", 1),
-        Failure("uncertain", "", 1),
-        Failure("undelivered", "EXPIRED", 1),
+        Failure("rejected", "12", 1, "fault", *UNKNOWN),
+        Failure("uncertain", "", 1, "", *explain(TextState.UNCERTAIN)),
+        Failure("undelivered", "EXPIRED", 1, "absent", expired.zh, expired.en),
     ]
     assert report.left_out == {"no_number": 1, "opted_out": 1}
     assert (report.people, report.texts, report.cost) == (7, 5, report.parts * Decimal("0.05"))
@@ -148,9 +150,80 @@ async def test_a_text_sent_again_counts_by_its_newest_attempt(office: Office, re
     await office.left([mobile(1)], Outcome.UNCERTAIN)
     await office.left([mobile(1)], Outcome.REJECTED, error="9", attempt=2)
     report = await reports.broadcast(sent)
-    assert (report.by_state, report.failures) == ({"rejected": 1}, [Failure("rejected", "9", 1)])
+    assert (report.by_state, report.failures) == ({"rejected": 1}, [Failure("rejected", "9", 1, "fault", *UNKNOWN)])
     await office.told([mobile(1)], attempt=1)
     assert (await reports.broadcast(sent)).by_state == {"delivered": 1}
+
+
+def entry(zh: str, en: str) -> codes.Entry:
+    return codes.Entry(kind="dead", does="suppress", zh=zh, en=en)
+
+
+async def test_a_failure_says_what_the_code_means_on_the_account_that_gave_it(store: Store, clock: ManualClock) -> None:
+    simulator = SITE.carriers["simulator"]
+    own = simulator.model_copy(update={"protocol": "cmpp", "codes": {"MA:0006": entry("没有这个号码", "no number")}})
+    office = Office(store, clock, SITE.model_copy(update={"carriers": {**SITE.carriers, "simulator": own}}))
+    await office.enrol(*TOWN[:4])
+    sent = await office.send()
+    await office.left([mobile(1), mobile(2)])
+    await office.told([mobile(1)], ReceiptState.UNDELIVERED, error="MA:0006")
+    await office.told([mobile(2)], ReceiptState.UNDELIVERED, error="MK:0005")
+    await office.left([mobile(3, 133)], Outcome.REJECTED, error="5")
+    await office.left([mobile(4, 130)], Outcome.UNCERTAIN, error="process died")
+    found = (await reports_of(office).broadcast(sent)).failures
+    assert {(one.error, one.kind, one.zh) for one in found} == {
+        ("MA:0006", "dead", "没有这个号码"),
+        ("MK:0005", "suspended", "停机或被限制，下个月再试"),
+        ("5", "account", "资费代码不对"),
+        ("process died", "fault", "是否发出不明"),
+    }
+
+
+@pytest.mark.parametrize("failed", ["receipt", "submit"])
+async def test_a_long_text_of_which_a_part_failed_is_incomplete_and_never_delivered(
+    office: Office, reports: Reports, failed: str
+) -> None:
+    await office.enrol(TOWN[0])
+    sent = await office.send(fields={**POLICY, "要点": "申请" * 40})
+    await office.left([mobile(1)])
+    await office.told([mobile(1)])
+    await store_failure_of_last_part(office, failed)
+    report = await reports.broadcast(sent)
+    assert report.by_state == {"undelivered" if failed == "receipt" else "rejected": 1}
+    assert [(one.state, one.error) for one in report.failures] == [
+        ("incomplete", "MK:0008" if failed == "receipt" else "8")
+    ]
+    (row,) = (await reports.left_behind(sent)).rows
+    assert (row.reason, row.reason_zh) == ("incomplete", "收到不全（长短信缺了一段）")
+
+
+async def store_failure_of_last_part(office: Office, failed: str) -> None:
+    """The last part of the text to the first number has failed, by its receipt or already at the submit."""
+
+    def change(db: Connection) -> None:
+        last = db.execute(select(func.max(submission.c.part))).scalar_one()
+        r, s = receipt.c, submission.c
+        if failed == "receipt":
+            db.execute(update(receipt).where(r.part == last).values(state="undelivered", error="MK:0008"))
+        else:
+            db.execute(delete(receipt).where(r.part == last))
+            db.execute(update(submission).where(s.part == last).values(outcome="rejected", error="8"))
+
+    await office.store.write(change)
+
+
+async def test_a_text_without_a_receipt_in_three_days_is_unknown(office: Office, reports: Reports) -> None:
+    await office.enrol(*TOWN[:2])
+    sent = await office.send()
+    await office.left([mobile(1), mobile(2)])
+    await office.told([mobile(1)])
+    office.clock.advance(72 * 3600 - 1)
+    assert (await reports.broadcast(sent)).silent == 0
+    assert [row.reason for row in (await reports.left_behind(sent)).rows] == ["accepted"]
+    office.clock.advance(2)
+    report = await reports.broadcast(sent)
+    assert (report.silent, report.by_state) == (1, {"delivered": 1, "accepted": 1})
+    assert [row.reason_zh for row in (await reports.left_behind(sent)).rows] == ["72小时没有回执，结果不明"]
 
 
 # -- a period --------------------------------------------------------------------------------------------------

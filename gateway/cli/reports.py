@@ -159,7 +159,14 @@ def _stages(found: BroadcastReport, config: Config) -> list[tuple[str, object]]:
         (t("发出", "left"), _span(stages.first_left, stages.last_left, config)),
         (t("最后的回执", "last receipt"), shown.when(stages.last_receipt, config)),
         (t("短信", "texts"), told),
+        (t("结果不明", "unknown"), _silent(found)),
     ]
+
+
+def _silent(found: BroadcastReport) -> str:
+    """`30 条（已交运营商，72小时没有回执）`."""
+    zh, en = "条（已交运营商，72小时没有回执，不会重发）", "texts (accepted, no receipt in 72 hours, never sent again)"
+    return shown.count(found.silent, zh, en) if found.silent else ""
 
 
 def _span(first: datetime | None, last: datetime | None, config: Config) -> str:
@@ -175,18 +182,26 @@ def _by(title: str, by: Mapping[str, Mapping[str, int]]) -> tuple[list[str], lis
 
 def _show_failures(found: BroadcastReport) -> None:
     if found.failures:
-        rows = [(shown.state(one.state), one.error or "—", one.texts) for one in found.failures]
-        headings = (t("没到", "not delivered"), t("运营商代码", "operator's code"), t("短信", "texts"))
+        rows = [(shown.state(one.state), one.error or "—", one.texts, t(one.zh, one.en)) for one in found.failures]
+        headings = (
+            t("没到", "not delivered"),
+            t("运营商代码", "operator's code"),
+            t("短信", "texts"),
+            t("原因", "why"),
+        )
         shown.table(headings, rows, right=(2,))
 
 
 def _sheets(found: BroadcastReport) -> dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]:
-    failures = [[shown.state(one.state), one.error, one.texts] for one in found.failures]
+    failures = [[shown.state(one.state), one.error, one.texts, t(one.zh, one.en)] for one in found.failures]
     left = [[shown.left_out(reason), n] for reason, n in found.left_out.items()]
     return {
         t("按村", "villages"): _by(t("村", "village"), found.by_village),
         t("按运营商", "operators"): _by(t("运营商", "operator"), found.by_operator),
-        t("没到", "failures"): ([t("状态", "state"), t("代码", "code"), t("短信", "texts")], failures),
+        t("没到", "failures"): (
+            [t("状态", "state"), t("代码", "code"), t("短信", "texts"), t("原因", "why")],
+            failures,
+        ),
         t("未列入", "left out"): ([t("原因", "reason"), t("人数", "people")], left),
     }
 

@@ -46,6 +46,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "waiting": ("待发", "waiting"),
     "accepted": ("已交运营商", "accepted"),
     "delivered": ("已送达", "delivered"),
+    "incomplete": ("收到不全", "incomplete"),
     "undelivered": ("未送达", "undelivered"),
     "rejected": ("被拒", "rejected"),
     "uncertain": ("不确定", "uncertain"),

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, literal, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select, text, update
 
 from gateway.model import BroadcastState, LeftOut, ParcelState, TextState, home_parcel, message_id
 from gateway.store import counting
@@ -26,6 +26,9 @@ PERIOD_COLUMNS = (
     *("id", "title", "template", "category", "state", "author", "approver", "approved_at"),
     *("people", "texts", "parts", "cost"),
 )
+INCOMPLETE, SILENT = "incomplete", "silent"
+"""More exact than the state: a long text that arrived in part; one of which the operator said nothing in time."""
+
 PAID_ELSEWHERE = "payout:duplicate_person"
 """A row of a payout sheet whose person another row pays: the text of that row decides whether they were reached."""
 
@@ -43,6 +46,14 @@ class Text(NamedTuple):
     taker: bool
 
 
+class Given(NamedTuple):
+    """The first error code that was given for an attempt, by which account and at which stage: submit or receipt."""
+
+    carrier: str
+    stage: Literal["submit", "receipt"]
+    code: str
+
+
 class Moments(NamedTuple):
     """When the first and the last text left, and when the last receipt came."""
 
@@ -52,7 +63,9 @@ class Moments(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """Somebody a broadcast did not reach; `reason` is a LeftOut, a TextState or "payout:" and its reason."""
+    """Somebody a broadcast did not reach; `reason` is a LeftOut, a TextState, "payout:" and its reason, or one of
+    INCOMPLETE and SILENT.
+    """
 
     village: str
     group: str
@@ -97,20 +110,53 @@ def _unsaid(end: str) -> str:
     return ends.get(end, TextState.WAITING.value)
 
 
-def errors(db: Connection, homes: Collection[int]) -> dict[tuple[int, int], str]:
-    """(message id, attempt) -> the first error code that was given for it."""
-    # Written out, since SQLite uses a partial index only for a condition without parameters.
-    submitted = _errors(db, submission, homes, "outcome <> 'accepted'")
-    return submitted | _errors(db, receipt, homes, "state <> 'delivered'")
+Attempt = tuple[int, int]
+"""A text's id, and which attempt of it."""
+
+# Written out, since SQLite uses a partial index only for a condition without parameters.
+NOT_ACCEPTED = text("submission.outcome <> 'accepted'")
+NOT_DELIVERED = text("receipt.state <> 'delivered'")
 
 
-def _errors(db: Connection, table: Table, homes: Collection[int], failed: str) -> dict[tuple[int, int], str]:
-    c = table.c
-    query = select(c.message_id, c.attempt, c.error).where(_in(c.message_id, homes), text(failed), c.error.is_not(None))
-    found: dict[tuple[int, int], str] = {}
-    for row in db.execute(query.order_by(c.message_id, c.attempt, c.part)):
-        found.setdefault((row.message_id, row.attempt), row.error)
+def errors(db: Connection, homes: Collection[int]) -> dict[Attempt, Given]:
+    """The first error code that was given for each attempt; a receipt's outranks that of the submit."""
+    s, r = submission.c, receipt.c
+    refused = select(s.message_id, s.attempt, s.carrier, s.error).where(_in(s.message_id, homes), NOT_ACCEPTED)
+    submitted = _first(db, refused.where(s.error.is_not(None)).order_by(s.message_id, s.attempt, s.part), "submit")
+    whose = and_(s.message_id == r.message_id, s.attempt == r.attempt, s.part == r.part)
+    failed = select(r.message_id, r.attempt, func.coalesce(s.carrier, "").label("carrier"), r.error)
+    failed = failed.select_from(receipt.outerjoin(submission, whose)).where(_in(r.message_id, homes), NOT_DELIVERED)
+    told = _first(db, failed.where(r.error.is_not(None)).order_by(r.message_id, r.attempt, r.part), "receipt")
+    return submitted | told
+
+
+def _first(db: Connection, query: Select[Any], stage: Literal["submit", "receipt"]) -> dict[Attempt, Given]:
+    found: dict[Attempt, Given] = {}
+    for row in db.execute(query):
+        found.setdefault((row.message_id, row.attempt), Given(row.carrier, stage, row.error))
     return found
+
+
+def incomplete(db: Connection, homes: Collection[int]) -> set[Attempt]:
+    """Long texts of which a part failed and another arrived or was taken: the phone shows a piece of them."""
+    s, r, taken, arrived = submission.c, receipt.c, submission.alias().c, receipt.alias().c
+    failed = select(r.message_id, r.attempt).where(_in(r.message_id, homes), NOT_DELIVERED)
+    beside = and_(arrived.message_id == r.message_id, arrived.attempt == r.attempt)
+    refused = select(s.message_id, s.attempt).where(_in(s.message_id, homes), NOT_ACCEPTED, s.outcome == "rejected")
+    along = and_(taken.message_id == s.message_id, taken.attempt == s.attempt)
+    found = [
+        *db.execute(failed.where(beside, arrived.state == "delivered").distinct()),
+        *db.execute(refused.where(along, taken.outcome == "accepted").distinct()),
+    ]
+    return {(row.message_id, row.attempt) for row in found}
+
+
+def silent(db: Connection, homes: Collection[int], before: datetime) -> set[Attempt]:
+    """Attempts that the operator took before that, whatever it said of them since."""
+    s = submission.c
+    taken = select(s.message_id, s.attempt).where(_in(s.message_id, homes), s.outcome == "accepted")
+    rows = db.execute(taken.group_by(s.message_id, s.attempt).having(func.max(s.at) < before))
+    return {(row.message_id, row.attempt) for row in rows}
 
 
 def moments(db: Connection, homes: Collection[int]) -> Moments:
@@ -154,8 +200,8 @@ def _labelled(columns: Mapping[str, ColumnElement[int]]) -> list[ColumnElement[i
 # -- who was not reached ---------------------------------------------------------------------------------------
 
 
-def missed(db: Connection, broadcast_id: int) -> list[Missed]:
-    """Everybody of the audience that no text reached, in no order.
+def missed(db: Connection, broadcast_id: int, silent_before: datetime) -> list[Missed]:
+    """Everybody of the audience that no text reached, in no order; what was taken before then has no receipt coming.
 
     A notice goes once to a number; where that text failed, all who use the number are missed for its reason.
     """
@@ -166,12 +212,21 @@ def missed(db: Connection, broadcast_id: int) -> list[Missed]:
         for row in _left_out(db, broadcast_id, left_out.c.reason.not_in((LeftOut.SAME_NUMBER, PAID_ELSEWHERE)))
     ]
     for homes in slices(db, broadcast_id):
+        exact = states(db, homes, silent_before)
         for one in texts(db, homes):
+            state = exact.get((one.key, one.attempt, one.state), one.state)
             if one.phone in outcome:
-                outcome[one.phone] = one.state
+                outcome[one.phone] = state
             if one.state != TextState.DELIVERED:
-                found.append(Missed(one.village, one.group, one.name, one.state, one.phone, one.taker))
+                found.append(Missed(one.village, one.group, one.name, state, one.phone, one.taker))
     return found + [_missed(row, outcome[row.phone]) for row in sharing if outcome[row.phone] != TextState.DELIVERED]
+
+
+def states(db: Connection, homes: Collection[int], silent_before: datetime) -> dict[tuple[int, int, str], str]:
+    """(text, attempt, state) -> INCOMPLETE or SILENT, where that says more than the state."""
+    failed = (TextState.UNDELIVERED.value, TextState.REJECTED.value)
+    partly = {(*key, state): INCOMPLETE for key in incomplete(db, homes) for state in failed}
+    return partly | {(*key, TextState.ACCEPTED.value): SILENT for key in silent(db, homes, silent_before)}
 
 
 def _left_out(db: Connection, broadcast_id: int, which: ColumnElement[bool]) -> Sequence[Any]:

@@ -63,7 +63,7 @@ async def test_errors_belong_to_their_attempt_and_delivered_texts_have_none(stor
     rows = [(first, attempt, 1, "rejected", "main", None, f"A{attempt}", NOON) for attempt in (2, 3)]
     await store.write(bulk.insert, submission, parcels.SUBMISSION_COLUMNS, rows)
     found = await store.read(reports.errors, [home])
-    assert found[first, 2], found[first, 3] == ("A2", "A3")
+    assert [found[first, attempt] for attempt in (2, 3)] == [("main", "submit", "A2"), ("main", "submit", "A3")]
     failed = {
         key
         for key in range(first, first + 8)

@@ -5,6 +5,9 @@ Policy
   with the broadcast's counters once those are counted anew. It writes nothing.
 - A report of a period reads the counters, in one statement, after having them counted anew. Its days are the site's,
   both ends included.
+- A code is told with what it means on the account that gave it (`gateway.codes`). A long text of which a part failed
+  counts as failed, though another arrived: the phone shows a piece of it. Without a receipt in `SILENT_AFTER` a text
+  is unknown, and is never sent again.
 - The list of those left behind has everybody of the audience whom no text is known to have reached, once: who got no
   text (no number, opted out, no account for the operator, a row that could not be paid) and whose text was not
   delivered, was lost in doubt or has no receipt. Two people on one number were both reached if its text was.
@@ -16,18 +19,15 @@ Policy
 from __future__ import annotations
 
 import re
-import unicodedata
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import structlog
-import xlsxwriter
 
 from gateway import payouts, phone
 from gateway.config import Config
@@ -35,6 +35,7 @@ from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
+from gateway.reports.printed import LeftBehind, LeftBehindRow
 from gateway.roster import reading
 from gateway.store import Connection, Store, audit, counting
 from gateway.store import broadcasts as broadcast_rows
@@ -43,10 +44,27 @@ from gateway.store.counting import COUNTED
 from gateway.templates import Template
 from gateway.worktime import ONE_DAY, Clock
 
+__all__ = [
+    "FIGURES",
+    "BroadcastReport",
+    "Failure",
+    "LeftBehind",
+    "LeftBehindRow",
+    "PeriodReport",
+    "PeriodRow",
+    "Reports",
+    "Stages",
+    "Told",
+    "explain",
+]
+
 log = structlog.get_logger()
 
 DUE_AFTER: Final = timedelta(hours=24)
 WARNING_DUE_AFTER: Final = timedelta(minutes=10)
+SILENT_AFTER: Final = timedelta(hours=72)
+"""So long an operator may take for its receipt; what has none by then is unknown, and is never sent again."""
+
 CLERK_PARTS: Final = 3
 """Billed parts of the text to a clerk; a longer list of names is cut."""
 
@@ -58,6 +76,8 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     LeftOut.MISSING_FIELD: ("缺少要填的内容", "a value is missing"),
     TextState.WAITING: ("还没有发出", "not sent yet"),
     TextState.ACCEPTED: ("已交运营商，没有回执", "with the operator, no receipt"),
+    rows.SILENT: ("72小时没有回执，结果不明", "no receipt in 72 hours: unknown"),
+    rows.INCOMPLETE: ("收到不全（长短信缺了一段）", "arrived in part"),
     TextState.UNDELIVERED: ("没有送达（停机、关机或空号）", "not delivered"),
     TextState.REJECTED: ("运营商不收", "rejected by the operator"),
     TextState.UNCERTAIN: ("是否发出不明", "may or may not have left"),
@@ -95,16 +115,24 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How many texts ended in this state with this error code ("" where none was given)."""
+    """How many texts ended in this state with this error code ("" where none was given), and what it means.
+
+    `state` is a TextState, or "incomplete" where a part of a long text arrived. `kind` is that of `gateway.codes`.
+    """
 
     state: str
     error: str
     texts: int
+    kind: str = ""
+    zh: str = ""
+    en: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BroadcastReport:
     """What became of a broadcast. Counts are of texts by state, but for `left_out`: people by reason.
+
+    `silent`: those of the accepted ones whose receipt did not come in time, so that nobody knows what became of them.
 
     `people` and `texts`, `parts` (billed) and `cost` in the site's currency are those that were approved.
     """
@@ -121,6 +149,7 @@ class BroadcastReport:
     cost: Decimal
     stages: Stages
     by_state: Mapping[str, int]
+    silent: int
     by_village: Mapping[str, Mapping[str, int]]
     by_operator: Mapping[str, Mapping[str, int]]
     failures: Sequence[Failure]
@@ -130,22 +159,26 @@ class BroadcastReport:
 class _Tally:
     """Counts texts slice by slice."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config, now: datetime) -> None:
+        self._config, self._silent_before = config, now - SILENT_AFTER
+        self.silent = 0
         self.by_state: Counter[str] = Counter()
         self.by_village: dict[str, Counter[str]] = defaultdict(Counter)
         self.by_operator: dict[str, Counter[str]] = defaultdict(Counter)
-        self.failures: Counter[tuple[str, str]] = Counter()
+        self.failures: Counter[tuple[str, rows.Given | None]] = Counter()
         self.moments: list[rows.Moments] = []
 
     def take(self, db: Connection, homes: dict[int, str]) -> None:
-        codes = rows.errors(db, homes)
+        codes, exact = rows.errors(db, homes), rows.states(db, homes, self._silent_before)
         self.moments.append(rows.moments(db, homes))
         for one in rows.texts(db, homes):
             self.by_state[one.state] += 1
             self.by_village[one.village][one.state] += 1
             self.by_operator[phone.operator(one.phone) or ""][one.state] += 1
+            state = exact.get((one.key, one.attempt, one.state), one.state)
+            self.silent += state == rows.SILENT
             if one.state in FAILED:
-                self.failures[one.state, codes.get((one.key, one.attempt), "")] += 1
+                self.failures[state, codes.get((one.key, one.attempt))] += 1
 
     def stages(self, drafted: datetime, composed: datetime | None, approved: datetime | None) -> Stages:
         firsts, lasts, receipts = zip(*self.moments, strict=True) if self.moments else ((), (), ())
@@ -160,8 +193,19 @@ class _Tally:
         )
 
     def worst(self) -> list[Failure]:
-        ordered = sorted(self.failures.items(), key=lambda item: (-item[1], item[0]))
-        return [Failure(state, error, count) for (state, error), count in ordered]
+        found: Counter[tuple[str, str, str, str, str]] = Counter()
+        for (state, given), count in self.failures.items():
+            found[state, *self._meaning(state, given)] += count
+        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return [Failure(state, code, count, *said) for (state, code, *said), count in ordered]
+
+    def _meaning(self, state: str, given: rows.Given | None) -> tuple[str, str, str, str]:
+        """Code, kind, and a sentence in both languages; of what is in doubt the code is mostly our own word."""
+        if given is None:
+            return "", "", *REASONS[state]
+        known = self._config.meaning(given.carrier, given.stage, given.code)
+        said = REASONS[state] if state == TextState.UNCERTAIN and not known.known else (known.zh, known.en)
+        return given.code, known.kind, *said
 
 
 def _known(moments: Iterable[datetime | None]) -> Iterator[datetime]:
@@ -210,115 +254,6 @@ class PeriodReport:
     totals: Mapping[str, int | Decimal]
 
 
-# -- who was left behind ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class LeftBehindRow:
-    """Somebody whom a broadcast did not reach; `phone` is masked or "", and a neighbour's where `taker`."""
-
-    village: str
-    group: str
-    name: str
-    reason: str
-    reason_zh: str
-    reason_en: str
-    phone: str
-    taker: bool
-
-
-HEADINGS: Final = ("村 Village", "组 Group", "姓名 Name", "原因 Reason", "手机号 Phone", "代收 Taker")
-_WIDTHS: Final = (12, 9, 14, 44, 16, 9)
-
-
-@dataclass(frozen=True, slots=True)
-class LeftBehind:
-    """The list, by village in the site's order, group and name; `made_at` on the site's clock."""
-
-    broadcast_id: int
-    title: str
-    made_at: datetime
-    rows: Sequence[LeftBehindRow]
-
-    @property
-    def heading(self) -> str:
-        """The title of the printed list."""
-        return f"未收到短信人员名单：{self.title}（{len(self.rows)}人，{self.made_at:%Y-%m-%d %H:%M}）"
-
-    def by_village(self) -> dict[str, list[LeftBehindRow]]:
-        """The rows of each village, in order."""
-        found: dict[str, list[LeftBehindRow]] = {}
-        for row in self.rows:
-            found.setdefault(row.village, []).append(row)
-        return found
-
-    def to_text(self) -> str:
-        """A table in columns for a screen or a printer with one width of letter; a blank line between villages."""
-        lines = [self.heading, ""]
-        table = [HEADINGS, *map(_cells, self.rows)]
-        widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
-        village = None
-        for cells in table:
-            if village is not None and cells[0] != village and cells is not table[1]:
-                lines.append("")
-            village = cells[0]
-            lines.append("  ".join(_padded(cell, width) for cell, width in zip(cells, widths, strict=True)).rstrip())
-        return "\n".join(lines) + "\n"
-
-    def to_xlsx(self, path: Path) -> None:
-        """A workbook to print: A4 landscape, title and headings on every page, each village on pages of its own.
-
-        Overwrites `path`; an OSError where that cannot be written.
-        """
-        options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-        with xlsxwriter.Workbook(str(path), options) as book:
-            sheet = book.add_worksheet("未收到")
-            bold, framed = book.add_format({"bold": True, "font_size": 14}), book.add_format({"border": 1})
-            self._set_up(sheet)
-            sheet.write_string(0, 0, self.heading, bold)
-            for line, cells in enumerate([HEADINGS, *map(_cells, self.rows)], 1):
-                for column, cell in enumerate(cells):
-                    sheet.write_string(line, column, cell, framed)
-
-    def _set_up(self, sheet: Any) -> None:
-        for column, width in enumerate(_WIDTHS):
-            sheet.set_column(column, column, width)
-        sheet.set_landscape()
-        sheet.set_paper(9)
-        # No fitting to a page's width: a spreadsheet would then ignore the breaks between villages.
-        sheet.repeat_rows(0, 1)
-        sheet.freeze_panes(2, 0)
-        sheet.set_footer("&C&P / &N")
-        sheet.set_h_pagebreaks(self._breaks())
-
-    def _breaks(self) -> list[int]:
-        """The lines before which a new village begins."""
-        pairs = zip(self.rows, self.rows[1:], strict=False)
-        return [line for line, (one, other) in enumerate(pairs, 3) if one.village != other.village]
-
-
-def _cells(row: LeftBehindRow) -> tuple[str, ...]:
-    reason = f"{row.reason_zh} {row.reason_en}"
-    return row.village, row.group, row.name, reason, row.phone, "是 yes" if row.taker else ""
-
-
-def _width(text: str) -> int:
-    """Columns on a screen, where Chinese characters take two."""
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-_NUMBER: Final = re.compile(r"(\d+)")
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """2组 before 10组."""
-    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in _NUMBER.split(text) if piece]
-
-
 # -- the verbs -------------------------------------------------------------------------------------------------
 
 
@@ -354,7 +289,7 @@ class Reports:
 
     def _broadcast(self, db: Connection, broadcast_id: int) -> BroadcastReport:
         row = _require(broadcast_rows.get(db, broadcast_id), broadcast_id)
-        tally = _Tally()
+        tally = _Tally(self._config, self._clock.now())
         for homes in rows.slices(db, broadcast_id):
             tally.take(db, homes)
         copied = ("id", "title", "template", "state", "author", "approver", "people", "texts", "parts", "cost")
@@ -362,6 +297,7 @@ class Reports:
             **{name: getattr(row, name) for name in copied},
             stages=tally.stages(row.created_at, rows.composed_at(db, row), row.approved_at),
             by_state=dict(tally.by_state),
+            silent=tally.silent,
             by_village={name: dict(tally.by_village[name]) for name in sorted(tally.by_village, key=self._order)},
             by_operator={name: dict(counts) for name, counts in sorted(tally.by_operator.items())},
             failures=tally.worst(),
@@ -391,14 +327,16 @@ class Reports:
 
     async def left_behind(self, broadcast_id: int) -> LeftBehind:
         """Everybody it did not reach so far; NotFound. What is still on its way counts as not reached."""
-        row, missed = await self._store.read(self._missed, broadcast_id)
+        silent_before = self._clock.now() - SILENT_AFTER
+        row, missed = await self._store.read(self._missed, broadcast_id, silent_before)
         ordered = sorted(missed, key=lambda one: (self._order(one.village), _natural(one.group), one.name))
         made_at = self._clock.now().astimezone(self._config.site.zone)
         return LeftBehind(broadcast_id, row.title, made_at, [_row(one) for one in ordered])
 
     @staticmethod
-    def _missed(db: Connection, broadcast_id: int) -> tuple[Any, list[rows.Missed]]:
-        return _require(broadcast_rows.get(db, broadcast_id), broadcast_id), rows.missed(db, broadcast_id)
+    def _missed(db: Connection, broadcast_id: int, silent_before: datetime) -> tuple[Any, list[rows.Missed]]:
+        row = _require(broadcast_rows.get(db, broadcast_id), broadcast_id)
+        return row, rows.missed(db, broadcast_id, silent_before)
 
     # -- telling the clerks ------------------------------------------------------------------------------------
 
@@ -479,6 +417,14 @@ class Reports:
 def _row(one: rows.Missed) -> LeftBehindRow:
     masked = phone.mask(one.phone) if one.phone else ""
     return LeftBehindRow(one.village, one.group, one.name, one.reason, *explain(one.reason), masked, one.taker)
+
+
+_NUMBER: Final = re.compile(r"(\d+)")
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """2组 before 10组."""
+    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in _NUMBER.split(text) if piece]
 
 
 def _require(row: Any, broadcast_id: int) -> Any:
