@@ -212,7 +212,9 @@ class Carrier(ABC):
 def load(protocol: str) -> type[Carrier]:
     """The class `Carrier` of a protocol's module; ModuleNotFoundError when there is none."""
     module = import_module(protocol if "." in protocol else f"gateway.carriers.{protocol}")
-    carrier: type[Carrier] = module.Carrier
+    carrier: type[Carrier] | None = vars(module).get("Carrier")
+    if carrier is None:
+        raise ModuleNotFoundError(protocol)
     return carrier
 
 

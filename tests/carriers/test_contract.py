@@ -70,3 +70,9 @@ def test_a_carrier_without_callbacks_has_none() -> None:
     call = Call("POST", {}, {}, b"")
     assert simulator.Carrier.called(simulator.SimulatorSettings(), call, datetime.now(UTC)) == Reply((), 404)
     assert simulator.Carrier.objection(simulator.SimulatorSettings(), "【枣原镇】你好") is None
+
+
+@pytest.mark.parametrize("protocol", ["web", "nothing", "json.decoder"])
+def test_a_module_without_a_carrier_is_no_protocol(protocol: str) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        carriers.load(protocol)
