@@ -63,13 +63,16 @@ class Gateway:
         self.calendar = Calendar(site.calendar.off, site.calendar.on)
         self.recent = Recent()
         self.dispatcher: Dispatcher | None = None
+        self._protocols: dict[str, tuple[type[Carrier], Any]] = {}
         self.outbox = Outbox(site, cuttings(site))
         self.officials = Officials(store, clock)
         self.roster = Roster(store, site, clock)
         self.duty = Duty(site, self.outbox, notices, clock)
         self.cases = Cases(store, site, notices, self.outbox, self.duty, clock)
         self.alarms = Alarms(store, site, self.cases, self.duty, clock, self._queued)
-        self.broadcasts = Broadcasts(store, site, notices, self.outbox, self.roster, clock, self._queued)
+        self.broadcasts = Broadcasts(
+            store, site, notices, self.outbox, self.roster, clock, self._queued, self._objection
+        )
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.scores = Scores(store, site, clock)
         self.answers = Answers(site, self.cases)
@@ -83,6 +86,15 @@ class Gateway:
     def _queued(self) -> None:
         if self.dispatcher is not None:
             self.dispatcher.look_again()
+
+    def _objection(self, name: str, body: str) -> tuple[str, str] | None:
+        """Why the account's protocol would refuse a signed body."""
+        if name not in self._protocols:
+            account = self.config.carriers[name]
+            kind = _protocol(name, account.protocol)
+            self._protocols[name] = kind, _own_settings(kind, account, account.with_secrets_named())
+        kind, settings = self._protocols[name]
+        return kind.objection(settings, body)
 
     @contextlib.asynccontextmanager
     async def dispatching(self) -> AsyncIterator[Dispatcher]:

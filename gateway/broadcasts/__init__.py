@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway import phone
+from gateway.broadcasts import preflight
 from gateway.broadcasts.audience import Addressees, years_before
 from gateway.broadcasts.composing import Composition, Knowledge, alive, this_process
+from gateway.broadcasts.preflight import Finding, Objection, unopposed
 from gateway.broadcasts.preview import Preview, look
 from gateway.config import Audience, Config
 from gateway.errors import Conflict, NotFound, Refused
@@ -48,7 +50,7 @@ from gateway.store.parcels import Again
 from gateway.templates import Template
 from gateway.worktime import Clock, Hours
 
-__all__ = ["Broadcasts", "Draft", "Preview", "hours_text", "rule_digest", "rule_json", "years_before"]
+__all__ = ["Broadcasts", "Draft", "Finding", "Preview", "hours_text", "rule_digest", "rule_json", "years_before"]
 
 PAST = timedelta(minutes=5)
 """A draft's time may lie this far back: people type."""
@@ -78,6 +80,14 @@ class Draft:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What was read of a composed broadcast before the transaction that approves it."""
+
+    digest: str
+    findings: list[Finding]
+
+
 class Broadcasts:
     """The verbs; each writes its audit row in its own transaction."""
 
@@ -90,10 +100,12 @@ class Broadcasts:
         roster: Roster,
         clock: Clock,
         queued: Callable[[], None],
+        objection: Objection = unopposed,
     ) -> None:
-        """`queued` is called after parcels became ready in this process."""
+        """`queued` is called after parcels became ready in this process; `objection` asks the accounts' protocols."""
         self._store, self._config, self._templates = store, config, templates
         self._outbox, self._clock, self._queued = outbox, clock, queued
+        self._objection = objection
         self._addressees = Addressees(store, config, roster, clock)
         self._composing: set[int] = set()
 
@@ -256,7 +268,18 @@ class Broadcasts:
 
     def _preview(self, db: Connection, broadcast_id: int, names: Collection[str]) -> Preview:
         row = self._require(rows.get(db, broadcast_id), broadcast_id)
-        return look(db, row, self._config, self._templates.get(row.template), self._clock.now(), names)
+        now = self._clock.now()
+        return look(db, row, self._config, self._templates.get(row.template), now, names, self._findings(db, row))
+
+    def _findings(self, db: Connection, row: Any) -> list[Finding]:
+        """What its accounts say of a broadcast that waits for approval."""
+        if row.state != BroadcastState.COMPOSED:
+            return []
+        return preflight.check(db, row, self._config, self._objection, self._clock.now())
+
+    def _checked(self, db: Connection, broadcast_id: int) -> _Checked:
+        row = rows.get(db, broadcast_id)
+        return _Checked(rows.digest(db, broadcast_id), [] if row is None else self._findings(db, row))
 
     async def test_send(self, broadcast_id: int, number: str, *, by: Official) -> int | None:
         """The first text to a number of one's own, marked as a test; its message id."""
@@ -322,31 +345,33 @@ class Broadcasts:
     async def approve(self, broadcast_id: int, *, by: Official, digest: str) -> int:
         """Send what `digest` names; answers how many parcels. Refused for the author, Conflict for another digest."""
         by.needs(Role.APPROVER, Role.DIRECTOR)
-        found = await self._store.read(rows.digest, broadcast_id)
+        found = await self._store.read(self._checked, broadcast_id)
         count = await self._store.write(self._approve, broadcast_id, by, digest, found)
         self._queued()
         return count
 
-    def _approve(self, db: Connection, broadcast_id: int, by: Official, digest: str, found: str) -> int:
+    def _approve(self, db: Connection, broadcast_id: int, by: Official, digest: str, found: _Checked) -> int:
         row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         if by.login == row.author:
             raise Refused("不能审批自己起草的群发，须由另一人审批", "an author cannot approve their own broadcast")
         return self._release(db, row, by, digest, found)
 
-    def _release(self, db: Connection, row: Any, by: Official, digest: str, found: str) -> int:
-        """`found` was hashed from the rows beforehand: hashing half a million in here would hold up every watermark.
+    def _release(self, db: Connection, row: Any, by: Official, digest: str, found: _Checked) -> int:
+        """`found` was read from the rows beforehand: hashing half a million in here would hold up every watermark.
 
         A composing that came in between shows in the state or in the digest it wrote.
         """
         if row.state != BroadcastState.COMPOSED:
             raise Conflict(f"这次群发现在是 {row.state}，不能审批", f"the broadcast is {row.state}, not composed")
-        if not digest == row.digest == found:
+        if not digest == row.digest == found.digest:
             raise Conflict(
                 "内容、名单或时间在预览之后变过，请重新预览", "text, people or time changed since the preview"
             )
         if row.texts == 0:
             raise Refused("没有一个人可发", "there is nobody to send it to")
         self._check_times(row)
+        if (refused := preflight.refusals(found.findings)) is not None:
+            raise refused
         now = self._clock.now()
         self._move(db, row.id, BroadcastState.APPROVED, approver=by.login, approved_at=now)
         self._audit(db, by, "approve", row.id, {"digest": digest, "texts": row.texts})
@@ -364,13 +389,13 @@ class Broadcasts:
 
     async def approve_standing(self, broadcast_id: int) -> bool:
         """Release a schedule's broadcast if its standing approval covers it; False when a person must look."""
-        found = await self._store.read(rows.digest, broadcast_id)
+        found = await self._store.read(self._checked, broadcast_id)
         released = await self._store.write(self._approve_standing, broadcast_id, found)
         if released:
             self._queued()
         return released
 
-    def _approve_standing(self, db: Connection, broadcast_id: int, found: str) -> bool:
+    def _approve_standing(self, db: Connection, broadcast_id: int, found: _Checked) -> bool:
         row = self._require(rows.get(db, broadcast_id, lock=True), broadcast_id)
         standing = rows.standing(db, row.schedule) if row.schedule else None
         template = self._template(row.template)
@@ -381,7 +406,7 @@ class Broadcasts:
             and row.people <= standing.max_people
             and row.cost <= standing.max_cost
         )
-        if standing is None or not covered:
+        if standing is None or not covered or preflight.refusals(found.findings):
             return False
         director = Official(standing.by, standing.by, frozenset({Role.DIRECTOR}), "")
         self._release(db, row, director, row.digest, found)

@@ -17,6 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway import phone
+from gateway.broadcasts.preflight import Finding
 from gateway.config import Config
 from gateway.store import Connection, people
 from gateway.store import broadcasts as rows
@@ -56,6 +57,8 @@ class Preview:
     """The operators that these accounts reach."""
     samples: Sequence[tuple[str, str]]
     """(masked number, text)."""
+    findings: Sequence[Finding]
+    """What the accounts it would use object to or warn of, while it waits for approval."""
 
 
 _COPIED = (
@@ -65,7 +68,13 @@ _COPIED = (
 
 
 def look(
-    db: Connection, row: Any, config: Config, template: Template | None, now: datetime, names: Collection[str]
+    db: Connection,
+    row: Any,
+    config: Config,
+    template: Template | None,
+    now: datetime,
+    names: Collection[str],
+    findings: Sequence[Finding] = (),
 ) -> Preview:
     """The preview of one broadcast's `row`, with the texts of `names`, or the first few where there are none."""
     accounts, reaches = _reach(config, row.category)
@@ -77,6 +86,7 @@ def look(
         unreached=rows.unreached_operators(db, row.id),
         accounts=accounts,
         reaches=reaches,
+        findings=findings,
         samples=list(_of_names(db, row.id, names) if names else _first(db, row.id, template)),
     )
 

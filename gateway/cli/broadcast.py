@@ -186,6 +186,7 @@ def _show_preview(
     shown.say(f"{t('群发', 'Broadcast')} {found.id}  {found.title}（{found.template}）  {shown.state(found.state)}")
     shown.facts(_preview_facts(found, config))
     shown.left_out_table(found.left_out)
+    _show_findings(found)
     shown.texts(found.samples)
     if counts and found.state in ("approved", "stopped", "cancelled"):
         _show_counts(counts)
@@ -205,6 +206,13 @@ def _preview_facts(found: Preview, config: Config) -> list[tuple[str, object]]:
         (t("摘要", "digest"), found.digest and found.digest[:16]),
     ]
     return rows
+
+
+def _show_findings(found: Preview) -> None:
+    """What the accounts say of it; what keeps it from being approved comes first."""
+    for one in sorted(found.findings, key=lambda one: not one.refuses):
+        mark = t("不能批准", "cannot be approved") if one.refuses else t("注意", "note")
+        shown.say(t(f"{mark}：{one.zh}", f"{mark}: {one.en}"))
 
 
 PENDING = ("due", "draft", "composing", "composed")

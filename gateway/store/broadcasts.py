@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -121,6 +122,23 @@ def texts(db: Connection, broadcast_id: int) -> Iterator[tuple[int, str, int | N
         query = select(message.c.id, message.c.phone, message.c.person_id, message.c.body)
         for row in db.execute(query.where(message.c.id.between(first, last)).order_by(message.c.id)):
             yield row.id, row.phone, row.person_id, one.body if row.body is None else row.body
+
+
+@dataclass(frozen=True, slots=True)
+class HeldText:
+    """One frozen text as it will leave, with the account that it is queued for."""
+
+    carrier: str
+    phone: str
+    body: str
+    parts: int
+
+
+def held_texts(db: Connection, broadcast_id: int) -> Iterator[HeldText]:
+    """Every text of a broadcast, in order."""
+    for one in _home_parcels(db, broadcast_id):
+        for number, body, parts in _messages(db, one.id):
+            yield HeldText(one.carrier, number, one.body if body is None else body, parts)
 
 
 def texts_by_body(db: Connection, broadcast_id: int, limit: int) -> list[tuple[int, str, str]]:

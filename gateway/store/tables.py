@@ -301,6 +301,7 @@ Index(
     sqlite_where=_referred,
     postgresql_where=_referred,
 )
+Index("ix_submission_at", submission.c.carrier, submission.c.at)
 _refused = text("outcome <> 'accepted'")
 Index(
     "ix_submission_not_accepted",

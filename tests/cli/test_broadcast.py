@@ -176,3 +176,17 @@ def test_accounts_show_what_waits(gateway: Gateway, site: Path) -> None:
     texts = gateway("broadcast", "show", "1", "--json").fine().json["texts"]
     assert gateway("carriers", "--json").fine().json[0]["waiting"] == texts
     assert "移动、电信、联通、广电" in gateway("carriers").fine().out
+
+
+def test_what_the_account_objects_to_is_shown_and_cannot_be_approved(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    bought = 'signature_state = "pending"\nbalance = 500\nbalance_on = 2026-11-01\nbalance_warning = 499\n'
+    config.write_text(config.read_text().replace("rate = 2000", bought + "rate = 2000"))
+    drafted(gateway, "--village", "枣湾村")
+    said = gateway("broadcast", "show", "1").fine().out
+    assert "不能批准：simulator：签名【枣原镇】还在报备" in said
+    assert said.index("不能批准") < said.index("注意：simulator：发完后账号只剩")
+    people = str(gateway("broadcast", "show", "1", "--json").fine().json["people"])
+    refused = gateway("--as", "li", "broadcast", "approve", "1", "--people", people)
+    assert (refused.code, "还在报备" in refused.err) == (1, True)
+    assert gateway("broadcast", "show", "1", "--json").json["findings"][0]["refuses"] is True

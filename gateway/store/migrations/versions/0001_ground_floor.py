@@ -464,6 +464,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id", "attempt", "part", "outcome", name=op.f("pk_submission")),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_submission_at", "submission", ["carrier", "at"], unique=False)
     op.create_index(
         "ix_submission_carrier_ref",
         "submission",

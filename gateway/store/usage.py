@@ -1,0 +1,62 @@
+"""SQL of what left over an account: how many parts its operator took, and how many still wait. Read only.
+
+Policy
+- What was taken is counted from the rows of `submission` by the index on (carrier, at); nothing is kept by deltas.
+- `uncertain` counts as taken: it may have been.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from gateway.bought import Beginnings, Used
+from gateway.model import Outcome, ParcelState, message_id
+from gateway.store import parcels
+from gateway.store.tables import message, parcel, submission
+
+TAKEN = (Outcome.ACCEPTED.value, Outcome.UNCERTAIN.value)
+
+
+def used(db: Connection, carrier: str, since: Beginnings) -> Used:
+    """Parts that count against the account's ceilings."""
+    balance = 0 if since.balance is None else taken(db, carrier, since.balance)
+    return Used(taken(db, carrier, since.day), taken(db, carrier, since.month), balance)
+
+
+def taken(db: Connection, carrier: str, since: datetime) -> int:
+    """Parts that the operator took, or may have taken, from this moment on."""
+    mine = and_(submission.c.carrier == carrier, submission.c.at >= since, submission.c.outcome.in_(TAKEN))
+    return int(db.execute(select(func.count()).select_from(submission).where(mine)).scalar_one())
+
+
+def waiting(db: Connection, carrier: str, until: datetime) -> Counter[int]:
+    """Priority -> parts that are approved, have not left and may leave before `until`."""
+    soon = or_(parcel.c.not_before.is_(None), parcel.c.not_before < until)
+    found: Counter[int] = Counter()
+    for which in (parcels.READY, and_(parcels.OPENED, parcel.c.state == ParcelState.READY)):
+        mine = and_(parcel.c.carrier == carrier, which, soon)
+        found.update(_own_texts(db, mine))
+        found.update(_repeated(db, mine))
+    return found
+
+
+def _own_texts(db: Connection, which: ColumnElement[bool]) -> dict[int, int]:
+    first = parcel.c.id * message_id(1, 0)
+    unsent = message.c.id.between(first + parcel.c.watermark, first + parcel.c.n - 1)
+    query = select(parcel.c.priority, func.sum(message.c.parts)).join(message, unsent)
+    rows = db.execute(query.where(which, parcel.c.members.is_(None)).group_by(parcel.c.priority))
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def _repeated(db: Connection, which: ColumnElement[bool]) -> Counter[int]:
+    found: Counter[int] = Counter()
+    for row in db.execute(select(parcel).where(which, parcel.c.members.is_not(None))):
+        theirs = message.c.id.in_(row.members[row.watermark :])
+        found[row.priority] += db.execute(
+            select(func.coalesce(func.sum(message.c.parts), 0)).where(theirs)
+        ).scalar_one()
+    return found
