@@ -92,7 +92,7 @@ class Gateway:
         if name not in self._protocols:
             account = self.config.carriers[name]
             kind = _protocol(name, account.protocol)
-            self._protocols[name] = kind, _own_settings(kind, account, account.with_secrets_named())
+            self._protocols[name] = kind, _own_settings(self.config, kind, account, account.with_secrets_named())
         kind, settings = self._protocols[name]
         return kind.objection(settings, body)
 
