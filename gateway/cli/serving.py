@@ -23,7 +23,7 @@ from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
 from gateway.web.callbacks import callbacks
 from gateway.web.form import SOURCE, form
-from gateway.web.hooks import Application, hooks, listening
+from gateway.web.hooks import Application, application, hooks, listening
 
 log = structlog.get_logger()
 
@@ -62,17 +62,20 @@ async def _start(part: str, gateway: Gateway, running: contextlib.AsyncExitStack
 @contextlib.asynccontextmanager
 async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
     settings, called = gateway.config.webhook, callbacks_of(gateway.config)
+    app: Application | None = None
     try:
         app = _hooks(gateway)
     except Refused as error:
         if chosen:
             raise
         say(t(f"接口：没有打开（{error.zh}）", f"hooks: not opened ({error.en})"))
-        if not called:
-            yield
-            return
-        app = None
     hooked = app is not None
+    if settings.form:  # it needs no secret
+        app = app or application()
+        _form(app, gateway)
+    if app is None and not called:
+        yield
+        return
     host = settings.listen.rpartition(":")[0]
     async with contextlib.AsyncExitStack() as opened:
         try:
@@ -80,23 +83,26 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
             port = await opened.enter_async_context(listening(served, settings.listen))
         except OSError as error:
             raise _cannot_listen(settings.listen, error) from error
-        _tell(f"http://{host}:{port}", called, hooked=hooked, form=hooked and settings.form)
+        _tell(f"http://{host}:{port}", called, hooked=hooked, form=settings.form)
         yield
 
 
 def _hooks(gateway: Gateway) -> Application:
-    """The webhook and, where the site has it, the form; Refused without a secret."""
+    """The webhook; Refused without a secret."""
 
     async def take(received: Received, digest: str) -> tuple[int, bool]:
         return await gateway.inbox.take("webhook", received, digest)
 
+    return hooks(take, gateway.config.webhook, gateway.clock)
+
+
+def _form(app: Application, gateway: Gateway) -> None:
+    """The page for people who would rather type than text."""
+
     async def fill_in(received: Received) -> tuple[int, bool]:
         return await gateway.inbox.take(SOURCE, received)
 
-    app = hooks(take, gateway.config.webhook, gateway.clock)
-    if gateway.config.webhook.form:
-        form(app, fill_in, gateway.config, gateway.clock)
-    return app
+    form(app, fill_in, gateway.config, gateway.clock)
 
 
 def _tell(address: str, called: Mapping[str, Called | Refused], *, hooked: bool, form: bool) -> None:

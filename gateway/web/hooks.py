@@ -66,9 +66,14 @@ class Wrong(Refused):
 def hooks(take: Take, settings: Webhook, clock: Clock, environ: Mapping[str, str] | None = None) -> web.Application:
     """The application; Refused where the secret is missing or is no secret."""
     desk = _Desk(take, _signer(settings.secret(environ)), timedelta(seconds=settings.tolerance_seconds), clock)
-    app = web.Application(client_max_size=LARGEST_BODY)
+    app = application()
     app.router.add_post("/hooks/inbound", desk.inbound)
     return app
+
+
+def application() -> web.Application:
+    """One without any paths: for the form alone, where there is no secret for hooks."""
+    return web.Application(client_max_size=LARGEST_BODY)
 
 
 @asynccontextmanager

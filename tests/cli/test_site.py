@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 
@@ -93,6 +95,26 @@ def test_serve_knows_its_parts(gateway: Gateway, site: Path) -> None:
     missing = gateway("serve", "--only", "web")
     assert missing.code == 1
     assert "GATEWAY_WEBHOOK_SECRET" in missing.err
+
+
+def test_the_form_is_served_without_the_secret_that_hooks_need(site: Path) -> None:
+    config = (site / "config.toml").read_text().replace("127.0.0.1:8081", "127.0.0.1:0")
+    (site / "config.toml").write_text(config)
+    environ = {name: value for name, value in os.environ.items() if name != "GATEWAY_WEBHOOK_SECRET"}
+    command = [sys.executable, "-m", "gateway.cli", "serve"]
+    environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    with subprocess.Popen(command, cwd=site, env=environ, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        address, page, answered = "", "", ""
+        for line in serving.stdout:
+            address = line.strip().partition("：")[2] if line.startswith("网上来信") else address
+            if "正在运行" in line:
+                page = urlopen(address).read().decode()
+                told = urlencode({"phone": "13800130011", "text": "粮补啥时候发"}).encode()
+                answered = urlopen(f"{address}/inbound", told).read().decode()
+                serving.send_signal(signal.SIGINT)
+    assert "枣原镇便民服务大厅" in page
+    assert "收到了" in answered
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
