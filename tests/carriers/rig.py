@@ -220,4 +220,18 @@ class Cmpp2(Cmpp3):
         return super().options() | {"version": "2.0"}
 
 
-RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3)
+class Smpp(WireRig):
+    protocol = gate = "smpp"
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"user": "901234"}
+
+
+class SmppPair(Smpp):
+    """A link that sends and a link that receives; long texts by tagged values."""
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"bind": "pair", "long": "sar"}
+
+
+RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Smpp, SmppPair)
