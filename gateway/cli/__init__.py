@@ -35,6 +35,7 @@ from gateway.cli import (
     site,
     tools,
     triage,
+    wire,
 )
 from gateway.cli.caller import Caller, out_of_reach
 from gateway.cli.help import Group, add, hoisted, option, wrong_use
@@ -105,7 +106,17 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
         },
     ),
     (("人员", "People"), {"official": officials.official}),
-    (("工具", "Tools"), {"text": tools.text, "phone": tools.phone, "codes": codes.codes, "demo": tools.demo}),
+    (
+        ("工具", "Tools"),
+        {
+            "text": tools.text,
+            "phone": tools.phone,
+            "codes": codes.codes,
+            "pdu": wire.pdu,
+            "operator": wire.operator,
+            "demo": tools.demo,
+        },
+    ),
 )
 """What is offered, by panel of the help, in this order."""
 

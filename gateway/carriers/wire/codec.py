@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.carriers.wire.fields import Field, Layout, Malformed, Value, Values
 
@@ -77,7 +77,35 @@ class Codec:
         finally:
             del buffer[:at]
 
+    def show(self, frame: bytes) -> dict[str, Any]:
+        """A frame as JSON has it: `{"pdu": name, "fields": {...}}`, octets in hexadecimal."""
+        name, fields = self.decode(frame)
+        shown = {key: value.hex() if isinstance(value, bytes) else value for key, value in fields.items()}
+        return {"pdu": name, "fields": shown}
+
+    def read(self, name: str, fields: Mapping[str, Any]) -> bytes:
+        """The octets of a frame that `show` showed; Malformed names what is unknown or does not fit."""
+        layout = self.layouts.get(name)
+        if layout is None:
+            listed = ", ".join(self.layouts)
+            raise Malformed(f"没有报文 {name}；有：{listed}", f"no frame {name}; there are: {listed}")
+        if unknown := self.unknown(name, fields):
+            listed = ", ".join([*self._names, *sorted(layout.known)])
+            raise Malformed(f"{name} 没有字段 {unknown[0]}；有：{listed}", f"{name} has no {unknown[0]}, but: {listed}")
+        return self.encode(name, {key: _read(key, value, layout) for key, value in fields.items()})
+
     def unknown(self, name: str, values: Values) -> list[str]:
         """Names of values that are no fields of this frame."""
         layout = self.layouts[name]
         return [key for key in values if key not in self._names and not layout.takes(key)]
+
+
+def _read(name: str, value: Value, layout: Layout) -> Value:
+    if isinstance(value, list):
+        return tuple(value)
+    if name not in layout.octets and not name.startswith("0x"):
+        return value
+    try:
+        return bytes.fromhex(value)
+    except (TypeError, ValueError):
+        raise Malformed(f"{name} 应是十六进制", f"{name} should be hexadecimal") from None

@@ -78,6 +78,8 @@ class Step(ABC):
     """One stretch of a frame."""
 
     names: tuple[str, ...] = ()
+    octets: tuple[str, ...] = ()
+    """Those of the names whose values are bytes."""
 
     @abstractmethod
     def pack(self, values: Values, out: list[bytes]) -> None:
@@ -98,6 +100,7 @@ class Fixed(Step):
         self._octets = [(at, f.name, f.size) for at, f in enumerate(fields) if f.kind != "int"]
         self._counts = [(at, f.name, counts[f.name]) for at, f in enumerate(fields) if f.name in counts]
         self._texts = tuple(field.name for field in fields if field.kind == "text")
+        self.octets = tuple(field.name for field in fields if field.kind == "raw")
         self._pick = operator.itemgetter(*self.names, self.names[0])  # of two at least, so that it is a tuple
 
     def pack(self, values: Values, out: list[bytes]) -> None:
@@ -131,6 +134,7 @@ class Octets(Step):
 
     def __init__(self, name: str, count: str, longest: int) -> None:
         self.names, self._name, self._count, self._longest = (name,), name, count, longest
+        self.octets = self.names
 
     def pack(self, values: Values, out: list[bytes]) -> None:
         value = _octets(self._name, values.get(self._name, b""))
@@ -240,6 +244,7 @@ class Tagged(Step):
         self._by_tag = dict(table)
         self._by_name = {field.name: (tag, field) for tag, field in table.items()}
         self.names = tuple(self._by_name)
+        self.octets = tuple(field.name for field in table.values() if field.kind == "raw")
 
     def pack(self, values: Values, out: list[bytes]) -> None:
         for name, value in values.items():
@@ -305,6 +310,8 @@ class Layout:
         self.name, self.command = name, command
         self.steps = _steps(fields)
         self._tagged = any(isinstance(step, Tagged) for step in self.steps)
+        self.octets = frozenset(name for step in self.steps for name in step.octets)
+        """Names of the fields whose values are bytes."""
         self.known = frozenset(name for step in self.steps for name in step.names)
 
     def pack(self, values: Values) -> bytes:

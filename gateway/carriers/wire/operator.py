@@ -76,6 +76,8 @@ class Operator:
         self.holding = False
         """While set, submits are taken and not answered."""
         self.sessions: list[Session] = []
+        self.watch: Callable[[Taken], None] = lambda taken: None
+        """Told of each part that is taken."""
         self._outgoing: deque[Callable[[Gate, int, datetime], Pdu]] = deque()
         self._held: list[tuple[Session, Sequence[Pdu]]] = []
         self._dice = random.Random(behaviour.seed)
@@ -156,6 +158,7 @@ class Operator:
         part = gate.taken(pdu)
         ref = gate.reference(pdu, next(self._numbers), _now())
         self.taken.append(Taken(ref, part))
+        self.watch(self.taken[-1])
         self.seen["taken"] += 1
         if part.wants_receipt:
             self._promise(ref, part)
