@@ -327,6 +327,13 @@ def _carriers_known(config: Config) -> Iterator[Finding]:
     return _unknown(named, config.carriers, "通道", "carrier")
 
 
+def _route_areas_inside(config: Config) -> Iterator[Finding]:
+    for n, route in enumerate(config.routes):
+        for code in route.areas:
+            if not (code.startswith(config.site.area) or config.site.area.startswith(code)):
+                yield ("routes", n, "areas"), f"{code} 不在本站的区划之内", f"{code} lies outside the site's area"
+
+
 def _carriers_agree(config: Config) -> Iterator[Finding]:
     """A text moves between the carriers of a route as it is, so they must place the signature alike."""
     for n, route in enumerate(config.routes):
@@ -352,6 +359,7 @@ _CHECKS: tuple[tuple[set[str], Callable[[Config], Iterator[Finding]]], ...] = (
     ({"routes"}, _routes_once),
     ({"schedules"}, _schedules_once),
     ({"schedules", "feeds"}, _feeds_known),
+    ({"routes", "site"}, _route_areas_inside),
     ({"routes", "carriers"}, _carriers_known),
     ({"routes", "carriers"}, _carriers_agree),
 )

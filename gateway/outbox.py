@@ -1,8 +1,10 @@
 """The only way out: a text is signed, measured, routed and queued here and nowhere else.
 
 Policy
-- A route is the first one that fits the number's operator and the category and has a carrier that reaches the operator;
-  a number whose operator nobody can tell takes the first carrier of the first fitting route.
+- A route is the first one that fits the number's operator and prefix, the area and the category and has a carrier that
+  reaches the operator; a number whose operator nobody can tell takes the first carrier of the first fitting route.
+- A carrier that is down or in trouble is relieved by the next of the route that reaches all that it reaches there and
+  whose signature is not waiting to be filed.
 - Carriers of one route share the place of the signature (`gateway check` refuses others), so a parcel that moves to the
   next carrier needs no new wording.
 - Texts with one body share it in their parcel; `Packing` keeps one open parcel per carrier and body.
@@ -15,17 +17,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from gateway import phone as phones
 from gateway import text as texts
-from gateway.config import Config
-from gateway.model import PARCEL_SIZE, ParcelState, Priority, message_id
+from gateway.config import Config, Route
+from gateway.model import PARCEL_SIZE, ParcelState, Priority, message_id, within
 from gateway.store import Connection, parcels
 from gateway.store.parcels import Envelope, Queued
 from gateway.text import Cutting
 
 SINGLE_EXPIRES = timedelta(days=3)
 ORDINARY = Cutting()
+PATHS_REMEMBERED = 4096
 SHARED_BODIES = 64
 """Bodies that may each fill parcels of their own before texts bring their body along."""
 
@@ -48,6 +52,24 @@ class Written:
     cost: Decimal
 
 
+class _Asked(NamedTuple):
+    """All that a choice of route depends on."""
+
+    operator: phones.Operator | None
+    digits: str
+    category: str | None
+    area: str
+
+
+def _fits(route: Route, asked: _Asked) -> bool:
+    return (
+        (not route.categories or asked.category in route.categories)
+        and (not route.operators or asked.operator is None or asked.operator in route.operators)
+        and (not route.prefixes or asked.digits.startswith(route.prefixes))
+        and (not route.areas or any(within(asked.area, area) for area in route.areas))
+    )
+
+
 class Outbox:
     """Writes and routes by a site's settings."""
 
@@ -55,34 +77,50 @@ class Outbox:
         """`cuttings`: how each carrier cuts long texts, where it is not the ordinary way."""
         self._config = config
         self._cuttings = cuttings or {}
-        self._paths: dict[tuple[phones.Operator | None, str | None], Path | None] = {}
+        self._paths: dict[_Asked, Path | None] = {}
+        prefixes = [prefix for route in config.routes for prefix in route.prefixes]
+        self._digits = max(map(len, prefixes), default=0)
+        self._by_area = any(route.areas for route in config.routes)
 
-    def path(self, phone: str, category: str | None) -> Path | None:
-        """How a text of this category gets to this number; None when no account reaches its operator."""
-        key = (phones.operator(phone), category)
+    def path(self, phone: str, category: str | None, area: str = "") -> Path | None:
+        """How a text of this category gets to this number; None when no account reaches its operator.
+
+        `area`: the code of where the person belongs, or else of what the text is about; "" is the site's own.
+        """
+        digits = phones.local(phone)[: self._digits]
+        where = (area or self._config.site.area) if self._by_area else ""
+        key = _Asked(phones.operator(phone), digits, category, where)
         if key not in self._paths:
-            self._paths[key] = self._find(*key)
+            if len(self._paths) >= PATHS_REMEMBERED:
+                self._paths.clear()
+            self._paths[key] = self._find(key)
         return self._paths[key]
 
-    def _find(self, operator: phones.Operator | None, category: str | None) -> Path | None:
+    def _find(self, asked: _Asked) -> Path | None:
         for route in self._config.routes:
-            if route.categories and category not in route.categories:
-                continue
-            if route.operators and operator is not None and operator not in route.operators:
+            if not _fits(route, asked):
                 continue
             for name in route.carriers:
-                if operator is None or operator in self._config.carriers[name].operators:
+                if asked.operator is None or asked.operator in self._config.carriers[name].operators:
                     return Path(route.name, name)
         return None
 
     def onward(self, carrier: str) -> Mapping[str, str]:
-        """Route -> the carrier that takes over where this one is down."""
+        """Route -> the carrier that takes over where this one is down or in trouble."""
         after = {}
         for route in self._config.routes:
-            names = list(route.carriers)
-            if carrier in names[:-1]:
-                after[route.name] = names[names.index(carrier) + 1]
+            if carrier in route.carriers:
+                rest = route.carriers[route.carriers.index(carrier) + 1 :]
+                relief = next((name for name in rest if self._relieves(route, carrier, name)), None)
+                if relief is not None:
+                    after[route.name] = relief
         return after
+
+    def _relieves(self, route: Route, carrier: str, other: str) -> bool:
+        theirs = set(self._config.carriers[carrier].operators)
+        needed = theirs.intersection(route.operators) if route.operators else theirs
+        relief = self._config.carriers[other]
+        return needed <= set(relief.operators) and relief.signature_state not in ("pending", "refused")
 
     def write(self, body: str, carrier: str) -> Written:
         """Sign and measure one body for this carrier; a signature that the carrier adds counts too."""
@@ -108,12 +146,13 @@ class Outbox:
         priority: Priority = Priority.URGENT,
         expires_at: datetime | None = None,
         person_id: int | None = None,
+        area: str = "",
     ) -> int | None:
         """Queue one text in this transaction; its message id, or None when no account reaches the number.
 
         `category` None is an answer, which no opt-out withholds.
         """
-        path = self.path(phone, category)
+        path = self.path(phone, category, area)
         if path is None:
             return None
         written = self.write(body, path.carrier)

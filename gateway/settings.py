@@ -208,11 +208,16 @@ def _revealed(key: str, value: Any, environ: Environment | None) -> tuple[str, A
 
 
 class Route(Table):
-    """Which carriers serve a text, in order; no operators or no categories named means all of them."""
+    """Which carriers serve a text, in order. Whatever is named must fit; what is not named is all.
+
+    `prefixes` are of local numbers, "138" or "1705"; `areas` of the person's area code, or else the broadcast's.
+    """
 
     name: Slug
     carriers: Annotated[tuple[str, ...], Field(min_length=1)]
     operators: tuple[Operator, ...] = ()
+    prefixes: tuple[Annotated[str, Field(pattern=r"^1\d{0,10}$")], ...] = ()
+    areas: tuple[AreaCode, ...] = ()
     categories: tuple[Slug, ...] = ()
 
 

@@ -173,6 +173,14 @@ async def test_a_route_of_other_categories_or_operators_reaches_nobody_here(stor
     assert (preview.accounts, preview.reaches) == ([], [])
 
 
+async def test_people_go_by_the_route_of_their_own_area(store: Store, clock: ManualClock) -> None:
+    route = SITE.routes[0].model_copy(update={"areas": ("610899100202",)})
+    office = Office(store, clock, SITE.model_copy(update={"routes": (route,)}))
+    await office.enrol(Somebody("枣湾的", mobile(1)), Somebody("石畔的", mobile(2), area="610899100202"))
+    preview = await office.compose()
+    assert (preview.texts, await office.left_out(preview.id)) == (1, {"枣湾的": "no_route"})
+
+
 async def test_the_preview_shows_each_of_the_first_bodies_and_one_to_who_is_away(office: Office) -> None:
     await office.enrol(*some(20), Somebody("高福堂", mobile(50), away="北京"))
     found = (await office.compose()).samples

@@ -203,6 +203,11 @@ SECOND = '[carriers.other]\nprotocol = "simulator"\nsignature_place = "back"\nop
         (CONFIG + CONFIG[CONFIG.index("[[schedules]]") :], "schedules[2].name", "twice"),
         (CONFIG + '[[routes]]\nname = "default"\ncarriers = ["simulator"]\n', "routes[2].name", "twice"),
         (
+            changed('carriers = ["simulator"]', 'carriers = ["simulator"]\nareas = ["6109"]'),
+            "routes[1].areas",
+            "6109 lies outside",
+        ),
+        (
             changed('["simulator"]', '["simulator", "other"]') + SECOND,
             "routes[1].carriers",
             "signature differently",

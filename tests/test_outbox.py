@@ -54,6 +54,47 @@ def test_a_route_may_be_for_some_categories_or_operators_only() -> None:
     ]  # fmt: skip
 
 
+def _via(via: str, **rest: object) -> tuple[str, dict[str, object]]:
+    return via, rest
+
+
+def routed(*routes: dict[str, object]) -> Outbox:
+    """Accounts a and b; routes in order, each named as its carrier."""
+    base = site(a={}, b={})
+    made = tuple(
+        base.routes[0].model_copy(update={"name": str(r["via"]), "carriers": (r.pop("via"),), **r}) for r in routes
+    )
+    return Outbox(base.model_copy(update={"routes": made}))
+
+
+def test_a_route_may_be_for_some_prefixes_or_areas_only() -> None:
+    outbox = routed({"via": "a", "prefixes": ("1380013", "186")}, {"via": "b"})
+    assert outbox.path(MOBILE, "policy") == Path("a", "a")
+    assert outbox.path(UNICOM, "policy") == Path("a", "a")
+    assert outbox.path("+8613900130001", "policy") == outbox.path(TELECOM, "policy") == Path("b", "b")
+    outbox = routed({"via": "a", "areas": ("610899100201", "6107")}, {"via": "b", "areas": ("610899100",)})
+    assert outbox.path(MOBILE, "policy", "610899100201") == Path("a", "a")
+    assert outbox.path(MOBILE, "policy", "610899100202") == outbox.path(MOBILE, None) == Path("b", "b")
+    assert outbox.path(MOBILE, "policy", "6101") is None
+
+
+def test_the_first_route_in_which_everything_fits_is_taken() -> None:
+    outbox = routed(
+        {"via": "a", "prefixes": ("138",), "areas": ("610899100201",), "categories": ("weather",)}, {"via": "b"}
+    )
+    village = "610899100201"
+    assert outbox.path(MOBILE, "weather", village) == Path("a", "a")
+    for others in ((UNICOM, "weather", village), (MOBILE, "policy", village), (MOBILE, "weather", "610899100202")):
+        assert outbox.path(*others) == Path("b", "b")
+
+
+def test_a_carrier_is_relieved_by_one_that_reaches_all_it_reaches() -> None:
+    outbox = Outbox(
+        site(a={"operators": ("移动", "联通")}, b={"operators": ("电信",)}, c={"signature_state": "pending"}, d={})
+    )
+    assert [dict(outbox.onward(name)) for name in "abcd"] == [{"default": "d"}, {"default": "d"}, {"default": "d"}, {}]
+
+
 def test_the_next_carrier_of_each_route_takes_over() -> None:
     outbox = Outbox(site(a={}, b={}, c={}))
     assert [dict(outbox.onward(name)) for name in "abc"] == [{"default": "b"}, {"default": "c"}, {}]

@@ -333,6 +333,7 @@ class Broadcasts:
             priority=one.priority,
             expires_at=now + one.expires,
             person_id=person.id if person else None,
+            area=person.area if person else "",
         )
         if message_id is None:
             raise Refused("没有通道能到这个号码", "no carrier reaches this number")

@@ -112,7 +112,7 @@ class Composition:
             return LeftOut.OPTED_OUT, ""
         if self._template.per == "number" and one.phone in self._numbers:
             return LeftOut.SAME_NUMBER, ""
-        path = self._outbox.path(one.phone, self.row.category)
+        path = self._outbox.path(one.phone, self.row.category, one.area or self.row.area)
         if path is None:
             return LeftOut.NO_ROUTE, phone.operator(one.phone) or ""
         try:
