@@ -144,7 +144,7 @@ def template_problems(templates: Mapping[str, object], placeholder: str) -> Iter
     for code, text in templates.items():
         if not isinstance(text, str) or not text:
             yield f"{code} 应是模板的原文", f"{code} should be the template's wording"
-        elif "${" in re.sub(placeholder, "", text) or "【" in text:
+        elif "{" in re.sub(placeholder, "", text) or "【" in text:
             yield f"{code} 里有写错的变量，或带了签名", f"{code} has a misspelt placeholder, or the signature"
 
 

@@ -1,7 +1,7 @@
 """What a provider is asked and what its answer means, as values: requests, answers, and the verdict on each.
 
-A code's kind is a word of the status codes (`rate`, `hours`, `quota`, `account`, `uncertain`, ...): what is about the
-pace or the account is tried later, what nobody can tell is uncertain, all else is the text's own fault and final.
+What a code means stands in the status codes: what is about the pace, the hours or the account is tried later, what
+nobody can tell is uncertain, all else is the text's own fault and final.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gateway.carriers import Answer, Deferred, Rejected, Text, Uncertain
+from gateway.codes import Code
 
 THROTTLES = frozenset({429, 503})
 MISDIRECTED = frozenset({401, 403, 404, 405, 407, 410, 421})
@@ -101,20 +102,27 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return float(said) if said.isascii() and said.isdigit() and len(said) < 6 else None
 
 
-def judged(kind: str, error: str, batch: Batch, refs: Callable[[Text], tuple[str, ...]]) -> Verdict:
-    """The verdict on a whole request by the kind of the provider's code."""
-    if kind == "rate":
-        return Wait(error)
-    if kind == "account":
-        return Refusal(error)
-    return [judged_alone(kind, error, text, refs(text)) for text in batch.texts]
+def judged(code: Code, batch: Batch, refs: Callable[[Text], tuple[str, ...]]) -> Verdict:
+    """The verdict on a whole request by what the provider's code means."""
+    if code.does == "slow":
+        return Wait(code.code)
+    if of_the_account(code):
+        return Refusal(code.code)
+    return [judged_alone(code, text, refs(text)) for text in batch.texts]
 
 
-def judged_alone(kind: str, error: str, text: Text, refs: tuple[str, ...] = ()) -> Answer:
-    """The answer for one text by the kind of the provider's code; what a person must mend is tried later."""
-    if kind in ("rate", "hours", "quota", "account"):
-        return Deferred(text, error)
-    return Uncertain(text, error, refs) if kind == "uncertain" else Rejected(text, error)
+def of_the_account(code: Code) -> bool:
+    """Whether every other text would be told the same until somebody mends something."""
+    return code.kind == "account" or (code.kind == "quota" and code.does == "tell")
+
+
+def judged_alone(code: Code, text: Text, refs: tuple[str, ...] = ()) -> Answer:
+    """The answer for one text by what the provider's code means."""
+    if code.kind == "uncertain":
+        return Uncertain(text, code.code, refs)
+    if code.does in ("retry", "slow", "wait") or of_the_account(code):
+        return Deferred(text, code.code)
+    return Rejected(text, code.code)
 
 
 def parsed(body: bytes) -> Any:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -30,6 +30,7 @@ from gateway import carriers
 from gateway.carriers import Answer, Deferred, Links, Rejected, Text, Uncertain
 from gateway.carriers.addresses import reach
 from gateway.carriers.verdicts import Answered, Apart, Batch, Job, Refusal, Request, Verdict, Wait
+from gateway.codes import Code, explain
 from gateway.errors import place
 
 log = structlog.get_logger()
@@ -58,12 +59,16 @@ class _TooLong(aiohttp.ClientError):
 
 @dataclass(frozen=True, kw_only=True)
 class WebSettings(carriers.Carrier.Settings):
-    """`timeout_seconds` of one request; `callback_token` is the secret that ends the address the provider calls."""
+    """`timeout_seconds` of one request; `callback_token` is the secret that ends the address the provider calls.
+
+    `codes` are the account's own.
+    """
 
     in_flight: int = 16
     links: int = 1
     timeout_seconds: float = 15.0
     callback_token: str = ""
+    codes: Mapping[str, Any] = field(default_factory=dict)
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
         if self.timeout_seconds <= 0:
@@ -113,6 +118,10 @@ class WebCarrier(carriers.Carrier):
     def refs(self, batch: Batch, text: Text) -> tuple[str, ...]:
         """References that a receipt may name a text by of which no answer came."""
         return ()
+
+    def meaning(self, protocol: str, code: str) -> Code:
+        """Of a code that a request was answered with, the account's own first."""
+        return explain(protocol, "submit", code, self.settings.codes)
 
     # -- the contract ------------------------------------------------------------------------------------------
 
