@@ -70,7 +70,7 @@ class WireCarrier(carriers.Carrier):
         self._keeping: dict[int, asyncio.Task[None]] = {}
         self._ticking: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._sequences = itertools.count(1)
+        self._sequences = itertools.count(self.dialect.first_sequence)
         self._references = References()
         self._open = False
 
@@ -90,7 +90,7 @@ class WireCarrier(carriers.Carrier):
 
     @property
     def links_up(self) -> tuple[int, int]:
-        return sum(link is not None and link.up for link in self._slots), len(self._modes)
+        return sum(self._works(at) for at in range(len(self._slots))) if self._open else 0, len(self._modes)
 
     @property
     def noticed(self) -> Mapping[str, str]:
@@ -106,10 +106,9 @@ class WireCarrier(carriers.Carrier):
             self._send(max(range(len(self._slots)), key=self._room), segments)
 
     def _send(self, slot: int, segments: Sequence[Segment]) -> None:
+        self._wake(slot)
         link = self._slots[slot]
-        if link is None:  # asleep
-            link = self._slots[slot] = Link(self, self.dialect, self._modes[slot])
-            self._keep(slot)
+        assert link is not None  # noqa: S101 - awake, or waking
         link.send(segments)
 
     async def open(self) -> None:
@@ -151,13 +150,26 @@ class WireCarrier(carriers.Carrier):
         if not (self._open and link.was_up and link in self._slots):
             return
         slot = self._slots.index(link)
-        log.warning("link.lost", carrier=self.name, why=why)
         if self.dialect.on_demand:
-            self._slots[slot] = None  # asleep
-        elif self._any_sends:
+            log.info("link.asleep", carrier=self.name, why=why)
+            self._fall_asleep(slot)
+            return
+        log.warning("link.lost", carrier=self.name, why=why)
+        if self._any_sends:
             self._keep(slot)
         else:
             self._fail(why)
+
+    def _fall_asleep(self, slot: int) -> None:
+        self._slots[slot] = None
+        self.links.answered(())  # a text would wake it
+        if not self.dialect.sleeps:
+            asyncio.get_running_loop().call_later(PAUSES[0], self._wake, slot)
+
+    def _wake(self, slot: int) -> None:
+        if self._open and self._slots[slot] is None:
+            self._slots[slot] = Link(self, self.dialect, self._modes[slot])
+            self._keep(slot)
 
     def _fail(self, why: str) -> None:
         self._open = False
@@ -168,6 +180,11 @@ class WireCarrier(carriers.Carrier):
     @property
     def _any_sends(self) -> bool:
         return any(link is not None and link.up and link.mode.sends for link in self._slots)
+
+    def _works(self, slot: int) -> bool:
+        """Whether it is up; one that sleeps is as good."""
+        link = self._slots[slot]
+        return self.dialect.on_demand if link is None else link.up
 
     def _room(self, slot: int) -> int:
         link = self._slots[slot]
@@ -218,7 +235,7 @@ class WireCarrier(carriers.Carrier):
                 break
             except Unavailable as error:
                 log.warning("link.unavailable", carrier=self.name, why=error.en, again_in=pause)
-                if self.dialect.on_demand:
+                if self.dialect.on_demand and not self._any_sends:
                     self._fail(error.en)
                     break
             await asyncio.sleep(max(self.settings.relogin_seconds, pause * random.uniform(0.8, 1.2)))
@@ -233,7 +250,7 @@ class WireCarrier(carriers.Carrier):
                     self._lay_to_sleep(link)
 
     def _lay_to_sleep(self, link: Link) -> None:
-        if self.dialect.on_demand and link.up and link.idle and link.idle_for > self.settings.idle_seconds:
+        if self.dialect.sleeps and link.up and link.idle and link.idle_for > self.settings.idle_seconds:
             ending = asyncio.create_task(link.end())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)

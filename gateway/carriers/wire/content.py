@@ -160,3 +160,9 @@ def e164(number: str) -> str:
     digits = number.lstrip("+").removeprefix("00")
     digits = digits.removeprefix("86") if len(digits) == 13 else digits
     return f"+86{digits}" if len(digits) == 11 and digits.isdigit() and digits[0] == "1" else number
+
+
+def mobile(number: str) -> str:
+    """A mobile number of China in E.164; "" for anything else, so that a receipt is told by its reference alone."""
+    found = e164(number)
+    return found if found.startswith("+861") else ""

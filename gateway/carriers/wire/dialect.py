@@ -92,6 +92,14 @@ def choice(key: str, value: str, among: tuple[str, ...]) -> Iterator[tuple[str, 
         yield key, f"应是 {'、'.join(among)} 之一", f"should be one of {', '.join(among)}"
 
 
+def fits(settings: Any, **most: int) -> Iterator[tuple[str, str, str]]:
+    """The problems of settings that go into fields of so many octets."""
+    for key, size in most.items():
+        value = getattr(settings, key)
+        if not value.isascii() or len(value) > size:
+            yield key, f"最多 {size} 个英文字母或数字", f"at most {size} ASCII characters"
+
+
 class Dialect(ABC):
     """The gateway's side of one protocol, for one login."""
 
@@ -101,7 +109,10 @@ class Dialect(ABC):
     """By the name of the frame; one that is in no table is `unasked`'s."""
     last_sequence: ClassVar[int] = 0xFFFFFFFF
     on_demand: ClassVar[bool] = False
-    """Whether links are closed when idle and opened when needed, so that a peer's closing is no alarm."""
+    """Whether links are opened when they are needed, so that a peer's closing is no alarm."""
+    sleeps: bool = False
+    """Whether we end idle ones; else one that was closed is opened again, since something may come over it."""
+    first_sequence: int = 1
     codec: Codec
 
     def __init__(self, settings: Any) -> None:
@@ -218,8 +229,6 @@ class Gate(ABC):
     submits: ClassVar[frozenset[str]]
     acknowledges: ClassVar[frozenset[str]]
     ends: ClassVar[frozenset[str]]
-    called: ClassVar[frozenset[str]] = frozenset()
-    """Those that answer the login of an operator that calls us."""
     busy: ClassVar[int]
     """The code that says: slower."""
     refusal: ClassVar[int]
@@ -264,3 +273,7 @@ class Gate(ABC):
     def call(self, user: str, secret: str) -> Pdu:
         """The login of an operator that opens links to us."""
         raise NotImplementedError
+
+    def let_in(self, pdu: Pdu) -> bool:
+        """Whether an acknowledgement says that we let in the operator that called us."""
+        return False

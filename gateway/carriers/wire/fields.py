@@ -189,6 +189,20 @@ class Tail(Step):
         return min(len(frame), at + self._size)
 
 
+class Rest(Step):
+    """Octets to the end of the frame, however many."""
+
+    def __init__(self, name: str) -> None:
+        self.names, self._name = (name,), name
+
+    def pack(self, values: Values, out: list[bytes]) -> None:
+        out.append(_octets(self._name, values.get(self._name, b"")))
+
+    def unpack(self, frame: bytes, at: int, values: MutableMapping[str, Value]) -> int:
+        values[self._name] = frame[at:]
+        return len(frame)
+
+
 class ByLength(Step):
     """An integer whose width another version of the protocol changed: `widths` by the length of the whole frame.
 

@@ -34,8 +34,8 @@ class Flight:
         return bool(self._refused or self._deferred)
 
     def took(self, number: int, ref: str) -> None:
-        """The operator took a part."""
-        self._refs[number - 1] = ref
+        """The operator took a part, under its reference or under ours."""
+        self._refs[number - 1] = ref or self.named[number - 1]
         self._left -= 1
 
     def refuse(self, code: str, *, for_good: bool) -> None:

@@ -394,18 +394,22 @@ class Link(asyncio.Protocol):
         if not self.up:
             return
         now = self._loop.time()
-        self._give_up(now - self._settings.answer_seconds)
-        if now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
+        before = now - self._settings.answer_seconds
+        if self._give_up(before) and self._heard <= before and self._dialect.test() is None:
+            self._abort("no answer to anything")
+        elif now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
             self._test()
         self._pump()
 
-    def _give_up(self, before: float) -> None:
-        """Parts that were written before and have no answer; they stand in the order in which they were written."""
+    def _give_up(self, before: float) -> bool:
+        """Whether parts that were written before have no answer; they stand in the order in which they were written."""
+        unanswered = len(self._flying)
         for sequence, segment in list(self._flying.items()):
             if segment.at > before:
                 break
             del self._flying[sequence]
             self._settle(segment.flight, lambda flight=segment.flight: flight.lose("no answer"))  # type: ignore[misc]
+        return len(self._flying) < unanswered
 
     def _test(self) -> None:
         test = self._dialect.test()

@@ -316,12 +316,13 @@ class Session(asyncio.Protocol):
             self._flush()
             self.close()
             return
-        self.mode = mode
+        self.mode = Mode.SEND if own.call else mode  # one that calls us brings nothing over our links
         operator.later(0.0, operator.push)
 
     def _acknowledged(self, pdu: Pdu) -> None:
-        if pdu.name in self._gate.called and self.mode is None:
-            self.mode = Mode.RECEIVE
+        if self._calling and self.mode is None:
+            self.mode = Mode.RECEIVE if self._gate.let_in(pdu) else None
+            self._operator.seen["calls let in" if self.mode else "calls refused"] += 1
         elif self.unacknowledged.pop(self._gate.sequence(pdu), None) is not None:
             self._operator.seen["acknowledged"] += 1
         self._operator.push()
