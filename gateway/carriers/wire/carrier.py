@@ -224,7 +224,14 @@ class WireCarrier(carriers.Carrier):
         if slot not in self._keeping:
             task = asyncio.create_task(self._bring_up(slot))
             self._keeping[slot] = task
-            task.add_done_callback(lambda done: self._keeping.pop(slot, None))
+            task.add_done_callback(lambda done: self._kept(slot))
+
+    def _kept(self, slot: int) -> None:
+        """It came up, or nobody wants it any more. One that was lost again before this was known is brought up anew."""
+        self._keeping.pop(slot, None)
+        link = self._slots[slot]
+        if self._open and link is not None and not link.up:
+            self._keep(slot)
 
     async def _bring_up(self, slot: int) -> None:
         if not self.dialect.on_demand:

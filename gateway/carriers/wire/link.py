@@ -160,6 +160,8 @@ class Link(asyncio.Protocol):
         self.up = False
         if self._transport is not None:
             self._transport.close()
+            if self._transport.get_write_buffer_size():  # nobody may be reading any more
+                self._loop.call_later(END_SECONDS, self._transport.abort)
         elif not self._closed.done():
             self._closed.set_result(None)
 
@@ -244,7 +246,7 @@ class Link(asyncio.Protocol):
 
     def _take(self, pdu: Pdu) -> None:
         role = self._dialect.roles.get(pdu.name) or self._dialect.unasked(pdu)
-        if not self.up and role in (Role.INBOUND, Role.ANSWERED):
+        if not self.was_up and role in (Role.INBOUND, Role.ANSWERED):
             raise Malformed(f"登录之前来了 {pdu.name}", f"{pdu.name} before the login")
         if act := self._act.get(role):
             act(pdu)

@@ -31,8 +31,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningSettings(WireSettings):
-    """`listen` is our "address:port", "" for none; `listen_user` and `listen_secret` are what the operator logs in with;
-    `allow` are its addresses or networks; `listen_links` how many links it may have at once.
+    """`listen` is our "address:port", "" for none. The operator logs in with `listen_user` and `listen_secret`, from
+    the addresses or networks in `allow`, over at most `listen_links` links at once.
     """
 
     listen: str = ""
