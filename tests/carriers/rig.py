@@ -7,6 +7,7 @@ it keeps what was answered and what came in, and can refuse to store.
 from __future__ import annotations
 
 import asyncio
+import socket
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -18,6 +19,12 @@ from gateway.carriers import Answer, Carrier, Items, Links, Receipt, Received, T
 from gateway.carriers.wire.operator import Behaviour, Operator
 
 SECONDS = 5.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 class Desk:
@@ -220,6 +227,46 @@ class Cmpp2(Cmpp3):
         return super().options() | {"version": "2.0"}
 
 
+class Sgip(WireRig):
+    """Everything over the links that we open."""
+
+    protocol, gate = "sgip", "sgip"
+    secret = "s3cret-Of-Acct"
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"user": "901234", "node": 3037100001}
+
+
+class SgipCalled(Sgip):
+    """The operator opens a link to us for what it has to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listen = f"127.0.0.1:{free_port()}"
+
+    def options(self) -> dict[str, Any]:
+        own = {"listen": self.listen, "listen_user": "901234", "listen_secret": self.secret, "allow": ["127.0.0.1"]}
+        return super().options() | own
+
+    async def start(self, **behaviour: Any) -> None:
+        await super().start(call=self.listen, **behaviour)
+
+
+class Smgp(WireRig):
+    protocol, gate = "smgp", "smgp"
+    secret = "s3cret-Of-Acct"
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"user": "901234"}
+
+
+class SmgpPair(Smgp):
+    """A link for each way."""
+
+    def options(self) -> dict[str, Any]:
+        return super().options() | {"modes": "pair"}
+
+
 class Smpp(WireRig):
     protocol = gate = "smpp"
 
@@ -234,4 +281,4 @@ class SmppPair(Smpp):
         return super().options() | {"bind": "pair", "long": "sar"}
 
 
-RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Smpp, SmppPair)
+RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair)
