@@ -1,9 +1,12 @@
 """CMPP 2.0 and 3.0 (China Mobile, SP to ISMG): the tables of its frames, and what they mean.
 
 Sources: China Mobile's specification texts of CMPP 2.0 (2002-04) and 3.0.0 (2003-11). Versions differ in the width of
-numbers and results; a server that was asked for 3.0 and answers as 2.0 is taken at its word. Where peers differ:
+numbers and results; a server that was asked for 3.0 and answers in the layout of 2.0 is spoken to in 2.0. Where peers
+differ:
+- The layout of an answer to a login is told by its length; only where that is neither's, by its Version.
 - A receipt's body has 60 or 71 octets, told by its length and not by the version; a shorter one is read as far as it
-  goes. Its Stat is kept as the seven characters that came.
+  goes. Its Stat is kept as the seven characters that came. The number in it is the receiver's even where that of the
+  frame is something else.
 - AuthenticatorISMG is made over one or four octets of Status; others hash something else altogether, so that a mismatch
   is a warning and not a refusal, unless the account is `strict`.
 - ACTIVE_TEST may be answered by another ACTIVE_TEST; both are signs of life.
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,8 +30,9 @@ from gateway.carriers.wire import content, dialect
 from gateway.carriers.wire.carrier import WireCarrier
 from gateway.carriers.wire.codec import Codec, Pdu
 from gateway.carriers.wire.content import Piece
-from gateway.carriers.wire.dialect import Mode, Role, Said, Submitted, WireSettings, choice
+from gateway.carriers.wire.dialect import Mode, Role, Said, Submitted, WireSettings, choice, fits
 from gateway.carriers.wire.fields import ByLength, Layout, Listed, Octets, Tail, Values, raw, text, u8, u32, u64
+from gateway.codes import Code, Stage, explain
 from gateway.model import ReceiptState
 from gateway.text import Cutting
 
@@ -127,7 +132,7 @@ def _answer(name: str, pdu: Pdu, **fields: Any) -> Pdu:
 
 
 def _inbound_text(fields: Values, now: datetime) -> Received:
-    concat, octets = content.joined(fields["Msg_Content"], fields["TP_udhi"] == 1)
+    concat, octets = content.joined(fields["Msg_Content"], fields["TP_udhi"] != 0)
     sender, to = content.e164(fields["Src_terminal_Id"]), fields["Dest_Id"]
     return Received(str(fields["Msg_Id"]), sender, to, content.decode(octets, fields["Msg_Fmt"]), now, concat)
 
@@ -161,8 +166,9 @@ class Settings(WireSettings):
         yield from choice("alphabet", self.alphabet, ("ucs2", "gb18030"))
         if self.long not in (6, 7):
             yield "long", "长短信头是 6 或 7", "the header of long texts is 6 or 7"
-        if len(self.user) > 6:
-            yield "user", "企业代码最多 6 位", "an SP_Id has at most 6 characters"
+        yield from fits(self, user=6, service=10, fee_type=2)
+        if not 0 <= self.fee_user <= 3:
+            yield "fee_user", "0 到 3", "0 to 3"
 
 
 class Cmpp(dialect.Dialect):
@@ -184,7 +190,8 @@ class Cmpp(dialect.Dialect):
         super().__init__(settings)
         self.codec = codec_of(settings.version)
         self.header = content.header_of_6 if settings.long == 6 else content.header_of_7  # type: ignore[method-assign]
-        self._proof = b""
+        self._proofs: deque[bytes] = deque(maxlen=settings.links)
+        self._layout = ""
         self._constant = {
             "Registered_Delivery": int(settings.ask_receipts),
             "Service_Id": settings.service,
@@ -207,16 +214,26 @@ class Cmpp(dialect.Dialect):
 
     def login(self, mode: Mode, now: datetime) -> Pdu:
         own, timestamp = self.settings, content.stamp(now)
-        self._proof = authenticator(own.user, own.secret, timestamp)
-        fields = {"Source_Addr": own.user, "AuthenticatorSource": self._proof, "Timestamp": timestamp}
+        proof = authenticator(own.user, own.secret, timestamp)
+        self._proofs.append(proof)
+        fields = {"Source_Addr": own.user, "AuthenticatorSource": proof, "Timestamp": timestamp}
         return Pdu("CONNECT", fields | {"Version": VERSIONS[own.version]})
+
+    def read(self, frame: bytes) -> Pdu:
+        pdu = self.codec.decode(frame)
+        if pdu.name == "CONNECT_RESP":
+            self._layout = {30: "cmpp2", 33: "cmpp3"}.get(len(frame), "")
+        return pdu
+
+    def explained(self, stage: Stage, code: str) -> Code:
+        return explain(self.codec.name, stage, code, self.settings.codes)
 
     def admitted(self, pdu: Pdu) -> str:
         status, version = pdu.fields["Status"], pdu.fields["Version"]
         if status:
             return str(status)
-        if version < 0x30 and self.settings.version == "3.0":
-            self.codec = CODECS["cmpp2"]
+        if self.settings.version == "3.0":
+            self.codec = CODECS[self._layout or ("cmpp2" if version < 0x30 else "cmpp3")]
         self.noticed["version"] = f"{version >> 4}.{version & 15}"
         if not self._proves(status, pdu.fields["AuthenticatorISMG"]):
             log.warning("cmpp.authenticator_differs", hint="the operator did not prove that it knows the secret")
@@ -224,8 +241,9 @@ class Cmpp(dialect.Dialect):
         return ""
 
     def _proves(self, status: int, given: bytes) -> bool:
-        tail = self._proof + self.settings.secret.encode()
-        return any(hmac.compare_digest(_md5(status.to_bytes(width, "big") + tail), given) for width in (1, 4))
+        secret = self.settings.secret.encode()
+        possible = (_md5(status.to_bytes(width, "big") + proof + secret) for proof in self._proofs for width in (1, 4))
+        return any(hmac.compare_digest(one, given) for one in possible)
 
     def submit(self, text: Text, piece: Piece) -> Pdu:
         number = content.national(text.phone) if self.settings.national else content.international(text.phone)
@@ -259,7 +277,7 @@ class Cmpp(dialect.Dialect):
         state = self.final(said["Stat"])
         if state is None:
             return []
-        phone = content.e164(fields["Src_terminal_Id"])
+        phone = content.mobile(said["Rest"].partition(" ")[0]) or content.mobile(fields["Src_terminal_Id"])
         error = None if state is ReceiptState.DELIVERED else said["Stat"]
         return [Receipt(str(said["Msg_Id"]), phone, state, error, content.moment(said["Done_time"], now))]
 

@@ -134,6 +134,10 @@ class Dialect(ABC):
         """The links of the account, by what they are for."""
         return [Mode.BOTH] * self.settings.links
 
+    def read(self, frame: bytes) -> Pdu:
+        """A whole frame that came."""
+        return self.codec.decode(frame)
+
     @classmethod
     @abstractmethod
     def cutting(cls, settings: Any) -> Cutting:

@@ -193,7 +193,8 @@ class Rest(Step):
     """Octets to the end of the frame, however many."""
 
     def __init__(self, name: str) -> None:
-        self.names, self._name = (name,), name
+        self.names = self.octets = (name,)
+        self._name = name
 
     def pack(self, values: Values, out: list[bytes]) -> None:
         out.append(_octets(self._name, values.get(self._name, b"")))

@@ -113,7 +113,7 @@ class Link(asyncio.Protocol):
         self._heard, self._tests = self._loop.time(), 0
         try:
             for frame in self._dialect.codec.frames(self._buffer):
-                self._take(self._dialect.codec.decode(frame))
+                self._take(self._dialect.read(frame))
         except Malformed as error:
             self._abort(f"malformed frame: {error.en}")
         except Exception as error:
