@@ -6,7 +6,8 @@ Policy
 - Clocks start with the person's first text: at once in office time, else at the next opening, whose day then counts as
   the first day. Minutes are of office time. The n-th working day ends with office hours, the n-th calendar day at
   24:00; neither kind is ever converted into the other.
-- Answering is signing; finishing is both. A hand-over restarts nothing, a case opened again has fresh clocks.
+- Answering is signing; finishing is both. Saying which papers are missing, or which step of an errand is done, is an
+  answer: the person has heard from the hall. A hand-over restarts nothing, a case opened again has fresh clocks.
 - The finish alone is paused, while listed papers are awaited: from the request to the papers, a text of the person, or
   the cap. The cap is counted over all pauses of a round; a day of it is as long as the office is open on the day on
   which the round's clocks start. A pause moves the due time by exactly what was paused, office time for minutes and
@@ -35,8 +36,8 @@ Line = tuple[str, str]
 
 NO_TIME = timedelta()
 _MOMENT = timedelta(milliseconds=1)
-_SIGNS = (Happened.SIGNED, Happened.REPLIED, Happened.CALLED, Happened.CLOSED)
-_ANSWERS = (Happened.REPLIED, Happened.CALLED, Happened.CLOSED)
+_ANSWERS = (Happened.REPLIED, Happened.CALLED, Happened.ASKED_PAPERS, Happened.STEP, Happened.CLOSED)
+_SIGNS = (Happened.SIGNED, *_ANSWERS)
 _RESUMES = (Happened.PAPERS_CAME, Happened.TEXT)
 _MOVES = (Happened.HANDED_OVER, Happened.HANDED_BACK, Happened.REOPENED)
 

@@ -141,6 +141,15 @@ async def test_papers_stop_the_finish_and_nothing_else(hall: Hall) -> None:
     assert (await hall.intents())[-1] == "answer"
 
 
+async def test_saying_which_papers_are_missing_signs_and_answers(hall: Hall) -> None:
+    await later(hall, "2026-03-02T10:30")
+    await hall.cases.ask_papers(NUMBER, ["身份证复印件"], by=CLERK)
+    found = await case(hall)
+    assert (found.officer, found.signed_at, found.first_answer_at) == ("li", hall.clock.now(), hall.clock.now())
+    await later(hall, "2026-03-04T10:30")
+    assert not any("超期" in zh for zh, _ in (await hall.cases.show(NUMBER)).why)
+
+
 async def test_a_question_while_papers_are_awaited_wakes_the_hall_and_not_the_clock(hall: Hall) -> None:
     await hall.cases.ask_papers(NUMBER, ["身份证复印件"], by=CLERK)
     since = (await case(hall)).waiting_since
@@ -409,6 +418,15 @@ async def test_a_step_of_an_errand_is_told(hall: Hall) -> None:
 
 
 # -- many at once ------------------------------------------------------------------------------------------------
+
+
+async def test_a_step_answers_and_signs_but_what_a_part_reports_does_not(hall: Hall) -> None:
+    (part,) = await hall.cases.open_subs(NUMBER, ["caizheng"], by=CLERK)
+    await hall.cases.close(part, "钱照发", by=CLERK)
+    assert (await case(hall)).first_answer_at is None
+    await hall.cases.step(NUMBER, "材料已送县上", by=CLERK)
+    found = await case(hall)
+    assert (found.officer, found.signed_at, found.first_answer_at) == ("li", hall.clock.now(), hall.clock.now())
 
 
 async def test_one_answer_for_many_who_ask_the_same(hall: Hall) -> None:

@@ -1,7 +1,8 @@
 """Cases from the official's side: signing, answering, papers, extensions, finishing.
 
 Policy
-- The first who answers has signed. A telephone call counts as an answer, and is followed by a text that says so.
+- The first who answers has signed. A telephone call counts as an answer, and is followed by a text that says so; so
+  does saying which papers are missing, or which step is done.
 - All papers are told at once. A second request may name only papers of the first; one that does not is sent, for the
   person needs it, and is written down as a breach.
 - An extension is asked for with days and reason, approved by a director other than who asked, and told to the person.
@@ -222,6 +223,7 @@ class Handling:
         said = words.storable(_given(step, "要写明办到哪一步", "say which step"))
         message_id = self._book.tell(db, row, "case-step", 进度=one_line(said))
         self._book.note(db, row, Happened.STEP, by, self._book.clock.now(), body=said, message_id=message_id)
+        self._book.settle(db, row, officer=row.officer or by.login)
         self._book.audit(db, by, "case.step", row, {"message": message_id})
         return message_id
 

@@ -6,6 +6,7 @@ Policy
 - Clocks run from the person's first text, that of a case that was merged into this one included. A hand-over does not
   restart them; a case that is opened again gets fresh ones.
 - The person's own texts stop no pause: only papers do, or the cap.
+- What the window of a part reports to the whole (an event with `sub`) is a step that the person has not heard of.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _MARKED = frozenset(
         Happened.REPLIED,
         Happened.CALLED,
         Happened.ASKED_PAPERS,
+        Happened.STEP,
         Happened.PAPERS_CAME,
         Happened.EXTENDED,
         Happened.HANDED_OVER,
@@ -98,7 +100,7 @@ def of_events(events: Sequence[Any]) -> tuple[Promise, list[Mark]]:
         raise ValueError("no event opens this case")
     start = min(event.at for event in events if event.kind == Happened.TEXT)
     marks = [Mark(Happened.TEXT, start, window=opening.data["window"])]
-    marks += [_mark(event) for event in events if event.kind in _MARKED]
+    marks += [_mark(event) for event in events if event.kind in _MARKED and "sub" not in event.data]
     return read(opening.data["promise"]), marks
 
 

@@ -34,7 +34,7 @@ BAD, BEST = 2, 5
 KINDS: frozenset[Happened] = frozenset(Happened) - {Happened.WARNED, Happened.ESCALATED, Happened.REMINDED}
 """Events that facts are made of."""
 FINISHED = ("text", "phone", "counter", "spot")
-_SIGNS = (Happened.SIGNED, Happened.REPLIED, Happened.CALLED, Happened.ASKED_PAPERS)
+_SIGNS = (Happened.SIGNED, Happened.REPLIED, Happened.CALLED, Happened.ASKED_PAPERS, Happened.STEP)
 _MOVES = (Happened.HANDED_OVER, Happened.HANDED_BACK)
 _MOMENT = timedelta(milliseconds=1)
 
@@ -256,7 +256,7 @@ def _holders(row: Any, events: Sequence[Any]) -> Iterator[_Had]:
             window, officer = event.data.get("to") or window, ""
         elif event.kind == Happened.REOPENED:
             window, officer = event.data.get("window") or window, event.data.get("officer") or ""
-        elif event.kind in _SIGNS and not officer:
+        elif event.kind in _SIGNS and not officer and "sub" not in event.data:
             officer = event.who
         else:
             continue
