@@ -25,6 +25,7 @@ from gateway import carriers, config, duty, templates
 from gateway.alarms import Alarms
 from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
+from gateway.broadcasts.watch import Watch
 from gateway.carriers import Call, Carrier, Links, Reply
 from gateway.cases import Cases
 from gateway.config import Carrier as Account
@@ -51,6 +52,7 @@ log = structlog.get_logger()
 CLOCK_PAUSE_SECONDS = 5.0
 LISTS_SECONDS = 60.0
 ALARMS_SECONDS = 60.0
+WATCH_SECONDS = 2.0
 SWEEP_SECONDS = 24 * 3600.0
 
 
@@ -73,6 +75,7 @@ class Gateway:
         self.broadcasts = Broadcasts(
             store, site, notices, self.outbox, self.roster, clock, self._queued, self._objection
         )
+        self.watch = Watch(store, site, notices, self.duty, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.scores = Scores(store, site, clock)
         self.answers = Answers(site, self.cases)
@@ -139,8 +142,9 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def keeping_house(self) -> AsyncIterator[None]:
-        """Officers are told what runs out, clerks who was left behind; points are counted, what is old is masked."""
+        """Broadcasts that are refused pause; officers and clerks are told, points counted, what is old is masked."""
         tasks = [
+            asyncio.create_task(self._now_and_then(WATCH_SECONDS, self.watch.run_due)),
             asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.alarms.run_due)),
             asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),
             asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self._sweep)),

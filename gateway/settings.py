@@ -357,10 +357,22 @@ class Webhook(Table):
 
 
 class Dispatch(Table):
-    """When a deferred text is tried again: after each of these, the last one repeated."""
+    """When a deferred text is tried again: after each of these, the last one repeated.
+
+    A broadcast pauses itself when `pause_after` of its last `pause_among` failures are about its content, its signature
+    or the account.
+    """
 
     retry_seconds: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 120, 600, 1800)
     max_attempts: Count = 5
+    pause_after: Count = 20
+    pause_among: Count = 200
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.pause_after > self.pause_among:
+            raise wrong("pause_after 不能大于 pause_among", "pause_after is at most pause_among")
+        return self
 
 
 class Inbound(Table):

@@ -23,7 +23,7 @@ from typing import Any
 
 from gateway import phone
 from gateway.broadcasts import preflight
-from gateway.broadcasts.audience import Addressees, years_before
+from gateway.broadcasts.audience import INSTEAD_OF, Addressees, years_before
 from gateway.broadcasts.composing import Composition, Knowledge, alive, this_process
 from gateway.broadcasts.preflight import Finding, Objection, unopposed
 from gateway.broadcasts.preview import Preview, look
@@ -55,6 +55,9 @@ __all__ = ["Broadcasts", "Draft", "Finding", "Preview", "hours_text", "rule_dige
 PAST = timedelta(minutes=5)
 """A draft's time may lie this far back: people type."""
 
+CANCELLED = frozenset({BroadcastState.CANCELLED})
+REPLACEABLE = frozenset({BroadcastState.STOPPED, BroadcastState.CANCELLED})
+
 SENDERS = (Role.AUTHOR, Role.CLERK, Role.DIRECTOR)
 """Who may send one text to one person, for which nobody's approval is needed."""
 
@@ -63,7 +66,8 @@ SENDERS = (Role.AUTHOR, Role.CLERK, Role.DIRECTOR)
 class Draft:
     """What an author asks for. `list_file`: a payout sheet; `fields_by_area`: values for areas, by longest prefix.
 
-    `columns` and `sheet` say which columns and which sheet of a list or payout sheet are meant.
+    `columns` and `sheet` say which columns and which sheet of a list or payout sheet are meant. `instead_of`: a stopped
+    broadcast that this one words anew, for those whom it may not have reached.
     """
 
     template: str
@@ -78,6 +82,7 @@ class Draft:
     fields_by_area: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     schedule: str | None = None
     note: str = ""
+    instead_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,8 @@ class Broadcasts:
         if draft.not_before is not None and draft.not_before < self._clock.now() - PAST:
             raise Refused("时间已过", "that time is past")
         await self._addressees.check(self._audience_json(draft))
+        if draft.instead_of is not None:
+            await self._store.read(self._replaceable, draft.instead_of, REPLACEABLE)
         try:
             return await self._store.write(self._draft, template, draft, by)
         except REFUSED_ROWS:
@@ -176,7 +183,16 @@ class Broadcasts:
             rule["columns"] = dict(draft.columns)
         if draft.sheet:
             rule["sheet"] = draft.sheet
+        if draft.instead_of is not None:
+            rule[INSTEAD_OF] = draft.instead_of
         return rule
+
+    def _replaceable(self, db: Connection, broadcast_id: int, states: Collection[BroadcastState]) -> None:
+        """Refused while the one that is to be replaced may still send."""
+        if self._require(rows.get(db, broadcast_id), broadcast_id).state not in states:
+            zh = "取消" if states == CANCELLED else "停下"
+            en = "cancelled" if states == CANCELLED else "stopped"
+            raise Refused(f"先把群发 {broadcast_id} {zh}", f"broadcast {broadcast_id} has to be {en} first")
 
     def _template(self, name: str) -> Template:
         template = self._templates.get(name)
@@ -251,7 +267,13 @@ class Broadcasts:
         template = self._template(row.template)
         heeds = not template.ignores_optout(row.fields.get("", {}))
         out = consent.opted_out(db, template.category) if heeds else set()
-        return Knowledge(template, frozenset(out), heeds, parcels.newest_consent(db))
+        replaced = row.audience.get(INSTEAD_OF)
+        if replaced is not None and rows.in_hand(db, replaced):
+            raise Conflict(
+                f"群发 {replaced} 还有在途的，过一会儿再来", f"texts of {replaced} are on their way: try later"
+            )
+        reached = set() if replaced is None else rows.may_have_arrived(db, replaced)
+        return Knowledge(template, frozenset(out), heeds, parcels.newest_consent(db), frozenset(reached))
 
     def _finish_composing(self, db: Connection, work: Composition, digest: str, by: Official) -> None:
         broadcast_id = work.row.id
@@ -373,6 +395,8 @@ class Broadcasts:
         self._check_times(row)
         if (refused := preflight.refusals(found.findings)) is not None:
             raise refused
+        if (replaced := row.audience.get(INSTEAD_OF)) is not None:
+            self._replaceable(db, replaced, CANCELLED)
         now = self._clock.now()
         self._move(db, row.id, BroadcastState.APPROVED, approver=by.login, approved_at=now)
         self._audit(db, by, "approve", row.id, {"digest": digest, "texts": row.texts})

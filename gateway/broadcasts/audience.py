@@ -21,8 +21,11 @@ from gateway.store import Store, people
 from gateway.worktime import Clock
 
 PEOPLE_SLICE = 1000
-FILE_KEYS = frozenset({"payout", "columns", "sheet"})
-"""What a stored audience says of its file, beside the rule itself."""
+INSTEAD_OF = "instead_of"
+"""In a stored audience: the broadcast whose texts this one's are to replace."""
+
+FILE_KEYS = frozenset({"payout", "columns", "sheet", INSTEAD_OF})
+"""What a stored audience says beside the rule itself, mostly of its file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from gateway import phone
@@ -29,7 +30,7 @@ AMOUNT, ITEM = "金额", "项目"
 """Fields of a payout's rows: how much, and for what where the rows differ in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Knowledge:
     """What composing must know beforehand."""
 
@@ -37,6 +38,16 @@ class Knowledge:
     opted_out: frozenset[str]
     heeds_optout: bool
     consent_seen: int
+    reached: frozenset[tuple[str, int | None]] = frozenset()
+    """(number, person) of whoever the text that this one replaces may have reached."""
+
+    def has_it(self, number: str, person_id: int | None) -> bool:
+        """Whether they need not get it; of a notice one text to the number is enough."""
+        return number in self._numbers if self.template.per == "number" else (number, person_id) in self.reached
+
+    @cached_property
+    def _numbers(self) -> frozenset[str]:
+        return frozenset(number for number, _ in self.reached)
 
 
 class Composition:
@@ -110,6 +121,8 @@ class Composition:
         self._remember_payment(one)
         if one.phone in self._known.opted_out:
             return LeftOut.OPTED_OUT, ""
+        if self._known.has_it(one.phone, one.person_id):
+            return LeftOut.GOT_BEFORE, ""
         if self._template.per == "number" and one.phone in self._numbers:
             return LeftOut.SAME_NUMBER, ""
         path = self._outbox.path(one.phone, self.row.category, one.area or self.row.area)

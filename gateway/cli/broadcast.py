@@ -39,6 +39,7 @@ from gateway.errors import Conflict, NotFound, Refused
 if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.broadcasts import Draft, Preview
+    from gateway.broadcasts.watch import Paused
     from gateway.config import Config
     from gateway.officials import Official
     from gateway.reports import Told
@@ -93,6 +94,15 @@ def draft(
         str | None,
         option("--key", value=("键", "KEY"), zh="同一个键只起草一次", en="the same key is the same broadcast"),
     ] = None,
+    instead_of: Annotated[
+        int | None,
+        option(
+            "--instead-of",
+            value=("编号", "ID"),
+            zh="改写已停下的这一次，收到过的人不再发",
+            en="words a stopped broadcast anew; who got that one is left out",
+        ),
+    ] = None,
     note: Annotated[str, option("--note", value=("备注", "TEXT"), zh="给审批人的话", en="a word to the approver")] = "",
     json: JsonFlag = False,
 ) -> None:
@@ -114,6 +124,7 @@ def draft(
             columns=columns(column),
             sheet=sheet,
             note=note,
+            instead_of=instead_of,
         )
         return await _draft(gateway, wanted, by)
 
@@ -165,26 +176,58 @@ def show(
         list[str] | None,
         option("--name", value=("姓名", "NAME"), zh="看这个人收到的样子，可写多次", en="what this person gets"),
     ] = None,
+    to_manager: Annotated[
+        bool,
+        option(
+            "--to-manager",
+            zh="系统停下的：给运营商客户经理的话，可直接转发",
+            en="of one that the system stopped: a message for the account manager, ready to send",
+        ),
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    async def work(gateway: Gateway) -> tuple[Preview, dict[str, int]]:
+    async def work(gateway: Gateway) -> tuple[Preview, dict[str, int], Paused | None]:
         found = await gateway.broadcasts.preview(broadcast, names=name or ())
-        return found, await gateway.broadcasts.counts(broadcast)
+        return found, await gateway.broadcasts.counts(broadcast), await gateway.watch.paused(broadcast)
 
     who = caller(ctx)
-    found, counts = who.read(work)
+    if to_manager:
+        messages = who.read(lambda gateway: gateway.watch.to_manager(broadcast))
+        return shown.as_json(messages) if json else shown.say("\n\n".join(messages))
+    found, counts, paused = who.read(work)
     if name and not found.samples:
         shown.hint(t(f"名单里没有 {'、'.join(name)}", f"no text to {', '.join(name)}"))
-    _show_preview(found, who.config(), counts, json=json)
+    _show_preview(found, who.config(), counts, paused, json=json)
+    return None if paused is None or json else _what_next(found)
+
+
+def _what_next(found: Preview) -> None:
+    """What a person may do with a broadcast that the system has stopped."""
+    show = f"gateway broadcast show {found.id} --to-manager"
+    draft = f"gateway broadcast draft {found.template}"
+    go_on, drop = f"gateway broadcast resume {found.id}", f"gateway broadcast cancel {found.id}"
+    shown.hint(t(f"问运营商：{show}", f"ask the operator: {show}"))
+    shown.hint(
+        t(f"改写：{draft} --instead-of {found.id}，只发没收到的人", f"word it anew: {draft} --instead-of {found.id}")
+    )
+    shown.hint(t(f"照旧继续：{go_on}；不发了：{drop}", f"go on as it is: {go_on}; drop it: {drop}"))
 
 
 def _show_preview(
-    found: Preview, config: Config, counts: Mapping[str, int] | None = None, *, json: bool = False
+    found: Preview,
+    config: Config,
+    counts: Mapping[str, int] | None = None,
+    paused: Paused | None = None,
+    *,
+    json: bool = False,
 ) -> None:
     if json:
-        return shown.as_json({**shown.plain(found), **({"counts": counts} if counts else {})})
+        more = {"counts": counts, "paused": paused}
+        return shown.as_json({**shown.plain(found), **{name: one for name, one in more.items() if one}})
     shown.say(f"{t('群发', 'Broadcast')} {found.id}  {found.title}（{found.template}）  {shown.state(found.state)}")
     shown.facts(_preview_facts(found, config))
+    if paused is not None:
+        _show_paused(paused, config)
     shown.left_out_table(found.left_out)
     _show_findings(found)
     shown.texts(found.samples)
@@ -213,6 +256,20 @@ def _show_findings(found: Preview) -> None:
     for one in sorted(found.findings, key=lambda one: not one.refuses):
         mark = t("不能批准", "cannot be approved") if one.refuses else t("注意", "note")
         shown.say(t(f"{mark}：{one.zh}", f"{mark}: {one.en}"))
+
+
+def _show_paused(found: Paused, config: Config) -> None:
+    when = shown.when(found.at, config)
+    shown.say(
+        t(
+            f"{when} 系统自动停下：最近没发成的 {found.among} 条里，{found.answers} 条是内容、签名或账号的问题",
+            f"stopped by the system, {when}: {found.answers} of its last {found.among} failures are about its content, "
+            "its signature or the account",
+        )
+    )
+    headings = (t("账号", "account"), t("代码", "code"), t("条数", "texts"), t("意思", "meaning"))
+    rows = [(one.account, one.code or "—", one.texts, t(one.zh, one.en)) for one in found.codes]
+    shown.table(headings, rows, right=(2,))
 
 
 PENDING = ("due", "draft", "composing", "composed")

@@ -235,6 +235,28 @@ def left_out_people(db: Connection, broadcast_id: int, limit: int = 10_000) -> l
     return list(db.execute(query).all())
 
 
+def in_hand(db: Connection, broadcast_id: int) -> bool:
+    """Whether a holder has one of its parcels open, so that texts may be on their way that nothing is recorded of."""
+    mine = and_(parcel.c.broadcast_id == broadcast_id, parcel.c.holder_epoch.is_not(None))
+    return db.execute(select(parcel.c.id).where(mine).limit(1)).one_or_none() is not None
+
+
+def may_have_arrived(db: Connection, broadcast_id: int) -> set[tuple[str, int | None]]:
+    """(number, person) of its texts that arrived, are on their way, or may have left."""
+    homes = {one.id: one for one in _home_parcels(db, broadcast_id)}
+    there = (TextState.DELIVERED, TextState.ACCEPTED, TextState.UNCERTAIN)
+    found: set[tuple[str, int | None]] = set()
+    for start in range(0, len(homes), SLICE):
+        some = list(homes)[start : start + SLICE]
+        keys = {key for key, (_, state) in counting.states_in(db, some).items() if state in there}
+        for home in some:
+            first, last = message_id(home, 0), message_id(home + 1, 0) - 1
+            query = select(message.c.id, message.c.phone, message.c.person_id)
+            rows = db.execute(query.where(message.c.id.between(first, last)))
+            found |= {(row.phone, row.person_id) for row in rows if row.id in keys}
+    return found
+
+
 def uncertain_texts(db: Connection, broadcast_id: int) -> dict[tuple[int, int], list[int]]:
     """(home parcel, newest attempt) -> ids of the texts whose fate is unknown. Count stale parcels before asking.
 

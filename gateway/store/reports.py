@@ -32,6 +32,9 @@ INCOMPLETE, SILENT = "incomplete", "silent"
 PAID_ELSEWHERE = "payout:duplicate_person"
 """A row of a payout sheet whose person another row pays: the text of that row decides whether they were reached."""
 
+REACHED_OTHERWISE = (LeftOut.SAME_NUMBER, LeftOut.GOT_BEFORE, PAID_ELSEWHERE)
+"""Of these another text decides, or has decided already."""
+
 
 class Text(NamedTuple):
     """One text with its newest attempt and state, and who it was for ("" where the roster no longer has them)."""
@@ -208,8 +211,7 @@ def missed(db: Connection, broadcast_id: int, silent_before: datetime) -> list[M
     sharing = _left_out(db, broadcast_id, left_out.c.reason == LeftOut.SAME_NUMBER)
     outcome: dict[str, str] = dict.fromkeys((row.phone for row in sharing), TextState.WAITING.value)
     found = [
-        _missed(row, row.reason)
-        for row in _left_out(db, broadcast_id, left_out.c.reason.not_in((LeftOut.SAME_NUMBER, PAID_ELSEWHERE)))
+        _missed(row, row.reason) for row in _left_out(db, broadcast_id, left_out.c.reason.not_in(REACHED_OTHERWISE))
     ]
     for homes in slices(db, broadcast_id):
         exact = states(db, homes, silent_before)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sqlite3
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cli.conftest import POLICY, Gateway
 from gateway import sheets
+from gateway.app import open_gateway
+from gateway.worktime import ManualClock
 
 
 def drafted(gateway: Gateway, *options: str | Path) -> dict[str, object]:
@@ -190,3 +195,40 @@ def test_what_the_account_objects_to_is_shown_and_cannot_be_approved(gateway: Ga
     refused = gateway("--as", "li", "broadcast", "approve", "1", "--people", people)
     assert (refused.code, "还在报备" in refused.err) == (1, True)
     assert gateway("broadcast", "show", "1", "--json").json["findings"][0]["refuses"] is True
+
+
+REFUSES = """rate = 500
+reject = 1.0
+codes = { "submit R:REFUSED" = { kind = "content", does = "pause", zh = "含敏感词", en = "a keyword" } }
+"""
+
+
+async def until_paused(directory: Path) -> None:
+    """Send with the simulator until the system has stopped it, as `gateway serve` would."""
+    noon = ManualClock(datetime.now(UTC).replace(hour=4))  # stands still, so that a tenth of a second's texts leave
+    async with open_gateway(directory, noon) as opened, opened.dispatching(), opened.keeping_house():
+        async with asyncio.timeout(30):
+            while await opened.watch.paused(1) is None:
+                await asyncio.sleep(0.05)
+
+
+def test_one_that_the_operator_refuses_pauses_itself_and_says_what_may_be_done(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(re.sub(r"^rate = 2000.*\n", REFUSES, text, flags=re.M), encoding="utf-8")
+    approved(gateway)
+    asyncio.run(until_paused(site))
+    shown = gateway("broadcast", "show", "1").fine()
+    assert "已停" in shown.out
+    assert "系统自动停下" in shown.out
+    assert "含敏感词" in shown.out
+    assert "--to-manager" in shown.err
+    assert "--instead-of 1" in shown.err
+    message = gateway("broadcast", "show", "1", "--to-manager").fine().out
+    assert message.startswith("您好")
+    assert "R:REFUSED" in message
+    paused = gateway("broadcast", "show", "1", "--json").fine().json["paused"]
+    assert paused["answers"] >= 20
+    counts = gateway("broadcast", "show", "1", "--json").fine().json["counts"]
+    assert counts["waiting"] + counts["rejected"] == counts["texts"]
+    assert gateway("broadcast", "show", "99", "--to-manager").code == 1
