@@ -98,16 +98,17 @@ class Carrier(RenderingCarrier):
 
     @classmethod
     def item(cls, one: Mapping[str, Any], now: datetime) -> Receipt | Received | None:
-        phone = parse(str(one.get("phone_number", ""))).e164 or ""
+        said = str(one.get("phone_number") or "")
+        phone = parse(said).e164 or ""
         if "success" in one and (ref := str(one.get("out_id") or one.get("biz_id") or "")):
             good = one["success"] in (True, "true")
             state = ReceiptState.DELIVERED if good else ReceiptState.UNDELIVERED
             error = None if good else str(one.get("err_code") or "") or None
             return Receipt(ref, phone, state, error, on_chinese_clocks(one.get("report_time"), now))
-        if "content" not in one or not phone:
+        if "content" not in one or not said:
             return None
         ref, to = str(one.get("sequence_id") or ""), str(one.get("dest_code") or "")
-        return Received(ref, phone, to, str(one["content"]), on_chinese_clocks(one.get("send_time"), now))
+        return Received(ref, phone or said, to, str(one["content"]), on_chinese_clocks(one.get("send_time"), now))
 
 
 def _json(value: Any) -> str:

@@ -123,15 +123,18 @@ class Carrier(RenderingCarrier):
 
     @classmethod
     def item(cls, one: Mapping[str, Any], now: datetime) -> Receipt | Received | None:
-        phone = parse(f"+{one.get('nationcode', '')}{one.get('mobile', '')}").e164 or ""
+        said = str(one.get("mobile") or "")
+        phone = parse(f"+{one.get('nationcode') or '86'}{said}").e164 or ""
         if "report_status" in one and (ref := str(one.get("sid") or "")):
             good = one["report_status"] == "SUCCESS"
             state = ReceiptState.DELIVERED if good else ReceiptState.UNDELIVERED
             error = None if good else str(one.get("errmsg") or "") or None
             return Receipt(ref, phone, state, error, on_chinese_clocks(one.get("user_receive_time"), now))
-        if "text" not in one or not phone:
+        if "text" not in one or not said:
             return None
-        return Received("", phone, str(one.get("extend") or ""), str(one["text"]), _instant(one.get("time"), now))
+        return Received(
+            "", phone or said, str(one.get("extend") or ""), str(one["text"]), _instant(one.get("time"), now)
+        )
 
 
 def _instant(said: object, now: datetime) -> datetime:

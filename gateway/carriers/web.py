@@ -57,6 +57,10 @@ class _TooLong(aiohttp.ClientError):
     pass
 
 
+class _Broken(aiohttp.ClientError):
+    """Its one word is the kind of error that it was."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class WebSettings(carriers.Carrier.Settings):
     """`timeout_seconds` of one request; `callback_token` is the secret that ends the address the provider calls.
@@ -81,8 +85,6 @@ class WebCarrier(carriers.Carrier):
     settings: WebSettings
     most = 1
     """Texts that one request may carry."""
-    keeps_alive = True
-    """False where requests are GET: the client would repeat those by itself when a kept connection turns out cut."""
 
     def __init__(self, name: str, settings: Any, links: Links) -> None:
         super().__init__(name, settings, links)
@@ -162,10 +164,11 @@ class WebCarrier(carriers.Carrier):
         traced.on_connection_create_end.append(_connected)
         traced.on_connection_reuseconn.append(_connected)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.settings.links, **_kept(self.keeps_alive)),
+            connector=aiohttp.TCPConnector(limit=self.settings.links, keepalive_timeout=IDLE_SECONDS),
             timeout=aiohttp.ClientTimeout(total=self.settings.timeout_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[traced],
+            middlewares=[_once],
             headers={"User-Agent": "gateway"},
             skip_auto_headers=("Content-Type",),
         )
@@ -246,9 +249,10 @@ class WebCarrier(carriers.Carrier):
             self._answer(self._broken(batch, trail, "closed"))
             raise
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            self._answer(self._broken(batch, trail, type(error).__name__))
+            kind = str(error) if isinstance(error, _Broken) else type(error).__name__
+            self._answer(self._broken(batch, trail, kind))
             if not trail.connected:
-                self._fail(f"no connection: {type(error).__name__}")
+                self._fail(f"no connection: {kind}")
         except Exception as error:
             # A mistake of ours in putting or reading it: whatever was connected may have left.
             log.error("carrier.misread", carrier=self.name, error=type(error).__name__, where=place(error))
@@ -331,8 +335,12 @@ class WebCarrier(carriers.Carrier):
         return asyncio.get_running_loop().time()
 
 
-def _kept(alive: bool) -> dict[str, Any]:
-    return {"keepalive_timeout": IDLE_SECONDS} if alive else {"force_close": True}
+async def _once(request: aiohttp.ClientRequest, ask: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """The client repeats a GET by itself where its connection is cut; under another name it leaves the error alone."""
+    try:
+        return await ask(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Broken(type(error).__name__) from None
 
 
 async def _connected(session: aiohttp.ClientSession, context: Any, params: Any) -> None:
