@@ -10,7 +10,7 @@ import asyncio
 import socket
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -279,6 +279,3 @@ class SmppPair(Smpp):
 
     def options(self) -> dict[str, Any]:
         return super().options() | {"bind": "pair", "long": "sar"}
-
-
-RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair)

@@ -103,13 +103,16 @@ class WireCarrier(carriers.Carrier):
             pieces = content.pieces(text.body, self._cutting, reference, header, self._added)
             flight = Flight(text, len(pieces))
             segments = [Segment(flight, piece.number, self.dialect.submit(text, piece)) for piece in pieces]
-            self._send(max(range(len(self._slots)), key=self._room), segments)
+            self._link(max(range(len(self._slots)), key=self._room)).queue(segments)
+        for link in self._slots:
+            if link is not None:
+                link.pump()
 
-    def _send(self, slot: int, segments: Sequence[Segment]) -> None:
+    def _link(self, slot: int) -> Link:
         self._wake(slot)
         link = self._slots[slot]
         assert link is not None  # noqa: S101 - awake, or waking
-        link.send(segments)
+        return link
 
     async def open(self) -> None:
         self._open = True

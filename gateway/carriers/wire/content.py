@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -54,15 +55,20 @@ Header = Callable[[int, int, int], bytes]
 
 def pieces(body: str, cutting: Cutting, reference: int, header: Header | None, added: str = "") -> list[Piece]:
     """The parts of a text, in order; `added` is what the operator puts before it, and finds room for."""
-    alphabet, (first, *rest) = texts.cut(added + body, cutting)
-    cut = [first[len(added) :], *rest]
-    total = len(cut)
+    alphabet, encoded = _encoded(body, cutting, added)
+    total = len(encoded)
     if total == 1 or header is None:
-        return [Piece(alphabet, encode(one, alphabet), total, at, reference) for at, one in enumerate(cut, 1)]
+        return [Piece(alphabet, one, total, at, reference) for at, one in enumerate(encoded, 1)]
     return [
-        Piece(alphabet, header(reference, total, at) + encode(one, alphabet), total, at, reference)
-        for at, one in enumerate(cut, 1)
+        Piece(alphabet, header(reference, total, at) + one, total, at, reference) for at, one in enumerate(encoded, 1)
     ]
+
+
+@lru_cache(maxsize=256)
+def _encoded(body: str, cutting: Cutting, added: str) -> tuple[Alphabet, tuple[bytes, ...]]:
+    """Remembered, for most texts of a broadcast are the same."""
+    alphabet, (first, *rest) = texts.cut(added + body, cutting)
+    return alphabet, tuple(encode(one, alphabet) for one in (first[len(added) :], *rest))
 
 
 def header_of_6(reference: int, total: int, number: int) -> bytes:

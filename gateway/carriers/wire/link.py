@@ -121,7 +121,7 @@ class Link(asyncio.Protocol):
             log.exception("link.failed", carrier=self._owner.name, error=type(error).__name__)
             self._abort(f"unreadable frame: {type(error).__name__}")
         self._tell()
-        self._pump()
+        self.pump()
         self._store_soon()
 
     async def log_in(self) -> None:
@@ -194,25 +194,25 @@ class Link(asyncio.Protocol):
         """Seconds since anything of substance was sent or came."""
         return self._loop.time() - self._busy
 
-    def send(self, segments: Sequence[Segment]) -> None:
-        """Take parts, as many as there are: what finds no place waits here."""
+    def queue(self, segments: Sequence[Segment]) -> None:
+        """Take parts, as many as there are; they leave with the next `pump`, as far as they find a place."""
         self._waiting.extend(segments)
-        self._pump()
 
-    def _pump(self) -> None:
+    def pump(self) -> None:
         """Fill the window from what waits, and write all that has come together."""
-        if self.up and not self._resume_at:
+        if self.up and not self._resume_at and self._waiting:
+            now = self._owner.now()
             while self._waiting and len(self._flying) < int(self._window):
-                self._submit(self._waiting.popleft())
+                self._submit(self._waiting.popleft(), now)
         self._tell()
         self._flush()
 
-    def _submit(self, segment: Segment) -> None:
-        flight = segment.flight
+    def _submit(self, segment: Segment, now: datetime) -> None:
+        flight, pdu = segment.flight, segment.pdu
         if flight.refused:
             self._settle(flight, lambda: flight.refuse("", for_good=False))
             return
-        sequence, pdu = self._numbered(segment.pdu)
+        sequence = self._number(pdu, now)
         try:
             self._reply(pdu)
         except Malformed as error:
@@ -224,14 +224,15 @@ class Link(asyncio.Protocol):
         flight.written += 1
         self._flying[sequence] = segment
 
-    def _numbered(self, pdu: Pdu) -> tuple[int, Pdu]:
+    def _number(self, pdu: Pdu, now: datetime) -> int:
         sequence = self._owner.next_sequence()
-        return sequence, Pdu(pdu.name, pdu.fields | self._dialect.numbered(sequence, self._owner.now()))
+        pdu.fields.update(self._dialect.numbered(sequence, now))
+        return sequence
 
     def _write(self, pdu: Pdu) -> None:
         """A request of ours that is no text."""
-        _, numbered = self._numbered(pdu)
-        self._reply(numbered)
+        self._number(pdu, self._owner.now())
+        self._reply(pdu)
 
     def _reply(self, pdu: Pdu) -> None:
         """Queue a frame that is complete."""
@@ -318,7 +319,7 @@ class Link(asyncio.Protocol):
 
     def _resume(self) -> None:
         self._resume_at = 0.0
-        self._pump()
+        self.pump()
         self._owner.answered(())  # there is room again
 
     def _speed_up(self) -> None:
@@ -401,7 +402,7 @@ class Link(asyncio.Protocol):
             self._abort("no answer to anything")
         elif now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
             self._test()
-        self._pump()
+        self.pump()
 
     def _give_up(self, before: float) -> bool:
         """Whether parts that were written before have no answer; they stand in the order in which they were written."""

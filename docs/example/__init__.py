@@ -1,0 +1,1 @@
+"""A carrier outside the package: what docs/carrier-guide.md explains, and the tests run."""
