@@ -28,11 +28,13 @@ from gateway.broadcasts import Broadcasts
 from gateway.broadcasts.watch import Watch
 from gateway.carriers import Call, Carrier, Links, Reply
 from gateway.cases import Cases
+from gateway.codes import Stage
 from gateway.config import Carrier as Account
 from gateway.config import Config
 from gateway.dispatch import Dispatcher, Pace, Setup
 from gateway.duty import Duty
 from gateway.errors import Invalid, Problem, Refused
+from gateway.health import HOUR, LOOKED_AT, Health, Marks, measure
 from gateway.inbox import Inbox, topics_of
 from gateway.officials import SYSTEM, Officials
 from gateway.outbox import Outbox
@@ -40,7 +42,7 @@ from gateway.reports import Reports
 from gateway.roster import Roster
 from gateway.schedule import Schedules, recurrence
 from gateway.scores import Scores
-from gateway.store import Store, audit, migrations, open_store, parcels
+from gateway.store import Store, audit, migrations, open_store, parcels, usage
 from gateway.store.receipts import Recent
 from gateway.templates import Template
 from gateway.text import Cutting
@@ -126,6 +128,8 @@ class Gateway:
             ),
             onward=self.outbox.onward(name),
             receipts=account.receipts,
+            marks=_marks(self.config),
+            means=partial(_kind_of_code, self.config, name),
         )
 
     @contextlib.asynccontextmanager
@@ -168,6 +172,20 @@ class Gateway:
     async def _sweep(self) -> None:
         await self.roster.sweep(by=SYSTEM)
 
+    async def carriers(self) -> list[dict[str, Any]]:
+        """Each account with its numbers: those of the process that holds it, and its health by what the store says."""
+        waiting = await self.waiting()
+        live = await self.store.read(parcels.living, self.clock.now())
+        return [
+            {"name": name, "waiting": waiting[name], "live": live.get(name), "health": await self._health(name)}
+            for name in self.config.carriers
+        ]
+
+    async def _health(self, name: str) -> Health:
+        now = self.clock.now()
+        sent = await self.store.read(usage.newest, name, now - HOUR, LOOKED_AT)
+        return measure(sent, now, _marks(self.config), partial(_kind_of_code, self.config, name))
+
     async def waiting(self) -> Mapping[str, int]:
         """Texts that are approved and have not left, by account."""
         found = await self.store.read(parcels.waiting)
@@ -182,6 +200,20 @@ class Gateway:
         while await self.schedules.clock_behind():
             log.error("clock.behind", hint="gateway schedule confirm-clock")
             await asyncio.sleep(CLOCK_PAUSE_SECONDS)
+
+
+def _marks(site: Config) -> Marks:
+    bounds = site.dispatch
+    return Marks(
+        late_after=timedelta(minutes=bounds.late_minutes),
+        late_share=bounds.late_share,
+        failing_share=bounds.failing_share,
+        failing_of=bounds.failing_of,
+    )
+
+
+def _kind_of_code(site: Config, name: str, stage: Stage, code: str) -> str:
+    return site.meaning(name, stage, code).kind
 
 
 def make_carrier(site: Config, name: str, links: Links) -> Carrier:

@@ -44,6 +44,7 @@ from gateway.values import (
     OfficeSpans,
     OpenHours,
     Price,
+    Share,
     Slug,
     Span,
     WebAddress,
@@ -361,12 +362,19 @@ class Dispatch(Table):
 
     A broadcast pauses itself when `pause_after` of its last `pause_among` failures are about its content, its signature
     or the account.
+
+    From where on an account is in trouble, so that what waits goes to the next of its route: the share of parts older
+    than `late_minutes` without receipt, and the share of the newest `failing_of` that it failed; 0 is never looked at.
     """
 
     retry_seconds: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 120, 600, 1800)
     max_attempts: Count = 5
     pause_after: Count = 20
     pause_among: Count = 200
+    late_minutes: Count = 10
+    late_share: Share = 0.5
+    failing_share: Share = 0.5
+    failing_of: Annotated[int, Field(ge=20, le=1000)] = 200
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:

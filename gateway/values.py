@@ -145,6 +145,7 @@ MonthDay = Annotated[str, AfterValidator(_month_day)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Price = Annotated[Decimal, Field(ge=0, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Kept = Annotated[int, Field(ge=SHORTEST_RETENTION)]
 

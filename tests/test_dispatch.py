@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select, update
 
+from gateway import dispatch as dispatching
 from gateway.carriers import Accepted, Items, Links, Receipt, Rejected, Text
 from gateway.carriers.simulator import Carrier, Operator, SimulatorSettings
 from gateway.dispatch import Account, Bucket, Dispatcher, Logins, Pace, Setup, Withdrawals
@@ -526,6 +527,78 @@ def test_pauses_between_logins_grow_with_jitter_and_begin_anew() -> None:
     logins.succeeded()
     assert 1 <= logins.failed() <= 1.25
     assert len({Logins(0, (1.0,), lambda: 0.0).failed() for _ in range(20)}) > 10
+
+
+@pytest.fixture
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health is measured at once, and looked after all the time."""
+    monkeypatch.setattr(keeping, "HEALTH_SECONDS", 0.0)
+    monkeypatch.setattr(dispatching, "UPKEEP_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("attentive")
+async def test_what_waits_for_a_carrier_that_fails_goes_on_until_it_is_well_again(
+    hall: Hall, clock: ManualClock
+) -> None:
+    failing = hall.setup(reject=1.0, onward={"all": "backup"})
+    async with hall.dispatching(failing, hall.setup("backup")) as dispatcher:
+        main = dispatcher.accounts["main"]
+        await queue(hall.store, 30)
+        await until(lambda: main.health is not None and main.health.trouble == "failing")
+        assert not main.well
+        await queue(hall.store, 20, not_before=clock.now() + timedelta(minutes=1), broadcast_id=2)
+        await until(lambda: parcel_of(hall.store, 2, "backup"))
+        clock.advance(16 * 60)  # what was refused is long ago now
+        await until(lambda: main.health is not None and main.health.trouble == "")
+        await queue(hall.store, 10, not_before=clock.now() + timedelta(minutes=1), broadcast_id=3)
+        await asyncio.sleep(0.2)
+        assert await parcel_of(hall.store, 3, "main")
+    assert (await tally(hall.store))["rejected"] == 30
+
+
+@pytest.mark.usefixtures("attentive")
+async def test_late_receipts_send_what_waits_another_way_but_never_to_one_that_is_down(
+    hall: Hall, clock: ManualClock
+) -> None:
+    slow = hall.setup(receipt_lost=1.0, onward={"all": "backup"})
+    async with hall.dispatching(slow, hall.setup("backup", down=True)) as dispatcher:
+        main = dispatcher.accounts["main"]
+        await queue(hall.store, 30)
+        await until(lambda: finished(hall.store))
+        clock.advance(15 * 60)
+        await until(lambda: main.health is not None and main.health.trouble == "slow")
+        await queue(hall.store, 20, not_before=clock.now() + timedelta(minutes=1), broadcast_id=2)
+        await asyncio.sleep(0.2)
+        assert await parcel_of(hall.store, 2, "main")
+
+
+async def parcel_of(store: Store, broadcast_id: int, carrier: str) -> bool:
+    """Whether a broadcast's parcel waits for this account."""
+    query = select(parcel.c.carrier).where(parcel.c.broadcast_id == broadcast_id)
+    return await store.read(lambda db: db.execute(query).scalar_one() == carrier)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_account_says_how_it_does_to_other_processes(hall: Hall, clock: ManualClock) -> None:
+    await queue(hall.store, 40)
+    async with hall.dispatching(hall.setup(in_flight=10, links=2, latency=5.0), hall.setup("other", down=True)):
+        await until(lambda: len(hall.carriers) > 0)
+
+        async def full() -> bool:
+            living = await hall.store.read(parcels.living, clock.now())
+            return living.get("main", {}).get("in_flight") == 20 and living.get("other", {}).get("state") == "down"
+
+        await until(full)
+        living = await hall.store.read(parcels.living, clock.now())
+        assert {k: living["main"][k] for k in ("state", "links_up", "links", "capacity", "failure")} == {
+            "state": "up", "links_up": 2, "links": 2, "capacity": 20, "failure": None
+        }  # fmt: skip
+        assert living["other"]["failure"][1]
+        if hall.store.is_sqlite:  # elsewhere the database's own clock counts
+            assert await hall.store.read(parcels.living, clock.now() + timedelta(minutes=1)) == {}
+        for carrier in hall.carriers:
+            carrier.lost("over")
+    assert await hall.store.read(parcels.living, clock.now()) == {}
 
 
 async def test_leaving_in_order_leaves_nothing_uncertain_and_the_next_goes_on(hall: Hall) -> None:

@@ -54,10 +54,6 @@ def test_a_route_may_be_for_some_categories_or_operators_only() -> None:
     ]  # fmt: skip
 
 
-def _via(via: str, **rest: object) -> tuple[str, dict[str, object]]:
-    return via, rest
-
-
 def routed(*routes: dict[str, object]) -> Outbox:
     """Accounts a and b; routes in order, each named as its carrier."""
     base = site(a={}, b={})

@@ -226,6 +226,10 @@ class Carrier(carriers.Carrier):
         return max(0, self.capacity - self._parts) if self._opened else 0
 
     @property
+    def links_up(self) -> tuple[int, int]:
+        return (self.settings.links if self._opened else 0), self.settings.links
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is in flight and the operator inside the process has nothing more to say."""
         return not (self._flying or self._telling) and self._rehearsal.idle and self._reports.empty()

@@ -22,6 +22,7 @@ from typer.main import get_command
 
 from gateway.cli import (
     broadcast,
+    carriers,
     cases,
     codes,
     duty,
@@ -101,7 +102,7 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
             "report": reports.report,
             "summary": scores.summary,
             "scores": scores.scores,
-            "carriers": reports.carriers,
+            "carriers": carriers.carriers,
             "audit": officials.audit,
         },
     ),

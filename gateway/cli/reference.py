@@ -71,6 +71,9 @@ def _commands(group: TyperGroup, parent: Any) -> Iterator[str]:
         ctx = typer.Context(command, info_name=name, parent=parent)
         if isinstance(command, TyperGroup):
             yield from (f"## {ctx.command_path}", "", command.help or "", "")
+            if command.invoke_without_command:
+                yield from (f"    {ctx.command_path} {t('[选项]', '[OPTIONS]')}", "")
+                yield from _sections(command, ctx)
             yield from _commands(command, ctx)
         else:
             level = "##" if parent.parent is None else "###"

@@ -149,15 +149,26 @@ def table(
     whole: Collection[int] = (0,),
     title: str = "",
 ) -> None:
-    """Rows under headings, a blank line before them. Columns are named by position: those in `right` hold numbers,
+    """Rows under headings, a blank line before them; see `drawn`."""
+    say()
+    if title:
+        say(title)
+    show(drawn(headings, rows, right=right, whole=whole))
+
+
+def drawn(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    whole: Collection[int] = (0,),
+) -> Table:
+    """Rows under headings. Columns are named by position: those in `right` hold numbers,
     those in `whole` are never broken over two lines, so that what is copied from them is whole.
     """
     from rich import box
     from rich.table import Table
 
-    say()
-    if title:
-        say(title)
     made = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
     for position, heading in enumerate(headings):
         kept = position in right or position in whole
@@ -165,7 +176,7 @@ def table(
         made.add_column(heading, justify=justify, overflow="fold", no_wrap=kept)
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
-    show(_uncut(made, console().width))
+    return _uncut(made, console().width)
 
 
 def _uncut(made: Table, width: int) -> Table:

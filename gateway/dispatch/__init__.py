@@ -117,7 +117,8 @@ class Dispatcher:
     async def _upkeep(self) -> None:
         while True:
             expiring = [partial(self._expire, name) for name in self.accounts]
-            chores: list[Callable[[], Awaitable[None]]] = [*expiring, self._settle, self.count]
+            minding = [partial(account.mind, self._takes) for account in self.accounts.values()]
+            chores: list[Callable[[], Awaitable[None]]] = [*expiring, *minding, self._settle, self.count]
             for chore in chores:
                 try:
                     await chore()
@@ -127,6 +128,10 @@ class Dispatcher:
                     # One parcel's trouble must not end the counting of all others.
                     log.exception("upkeep.failed", error=type(error).__name__)
             await asyncio.sleep(UPKEEP_SECONDS)
+
+    def _takes(self, name: str) -> bool:
+        """Whether an account can take what another in trouble hands on; one that another process holds is trusted."""
+        return name not in self.accounts or self.accounts[name].well
 
     async def _expire(self, name: str) -> None:
         await self._store.write(parcels.expire, name, self._clock.now())

@@ -2,7 +2,8 @@
 
 Losing the account to a newer epoch, or the carrier, ends a holder and not the account: it is taken and opened again,
 with pauses that grow, and no sooner than the operator's gate bears. A carrier that stays down hands its waiting
-parcels to the next of their route.
+parcels to the next of their route; so does one whose receipts are late or that fails too much, until it is well again.
+With each renewal the account says how it does, so that other processes can show it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -21,7 +23,8 @@ from gateway.carriers import Answer, Carrier, Items, Links
 from gateway.dispatch.holder import BACKOFF_SECONDS, Holder, Tally
 from gateway.dispatch.pace import Logins, Pace
 from gateway.errors import Unavailable
-from gateway.store import DATABASE_ERRORS, Store, parcels
+from gateway.health import HOUR, LOOKED_AT, Health, Marks, Means, measure, no_meaning
+from gateway.store import DATABASE_ERRORS, Store, parcels, usage
 from gateway.store.parcels import EpochLost
 from gateway.store.receipts import Recent
 from gateway.worktime import Clock
@@ -32,6 +35,7 @@ HELD_FOR = timedelta(seconds=4)
 RENEW_SECONDS = 1.0
 FAILOVER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
+HEALTH_SECONDS = 10.0
 Receive = Callable[[str, Items], Awaitable[None]]
 
 
@@ -46,6 +50,8 @@ class Setup:
     """Route -> the carrier after this one."""
     receipts: str = "every"
     """For which parts of a long text the operator sends a receipt: every, first, last, one."""
+    marks: Marks = field(default_factory=Marks)
+    means: Means = no_meaning
 
 
 class Account:
@@ -70,6 +76,10 @@ class Account:
         # Logins are paced by the machine's own time: the operator's gate knows no other.
         self._logins = Logins(setup.pace.relogin_seconds, BACKOFF_SECONDS, time.monotonic)
         self._down_for = 0.0
+        self._epoch: int | None = None
+        self._failure: tuple[str, str] | None = None
+        self._measure_at = 0.0
+        self.health: Health | None = None
         self.carrier: Carrier | None = None
         self.tally = Tally()
         self.state = "waiting"
@@ -103,6 +113,45 @@ class Account:
                 self.state = "waiting"
         self.state = "stopped"
 
+    @property
+    def live(self) -> dict[str, Any]:
+        """How it does now, as other processes read it."""
+        carrier = self.carrier if self.state == "up" else None
+        up, links = (0, 0) if carrier is None else carrier.links_up
+        return {
+            "state": self.state,
+            "links_up": up,
+            "links": links,
+            "in_flight": 0 if carrier is None else carrier.capacity - carrier.free,
+            "capacity": 0 if carrier is None else carrier.capacity,
+            "failure": self._failure,
+        }
+
+    @property
+    def well(self) -> bool:
+        """Whether it can take what another cannot send."""
+        return self.state == "up" and not (self.health and self.health.trouble)
+
+    async def mind(self, takes: Callable[[str], bool]) -> None:
+        """Measure its health now and then; in trouble, what waits goes on to carriers that can take it (`takes`)."""
+        epoch = self._epoch
+        if epoch is None or self.state != "up" or not self._setup.onward:
+            return
+        await self._measure()
+        onward = {route: name for route, name in self._setup.onward.items() if takes(name)}
+        if self.health is not None and self.health.trouble and onward:
+            await self._store.write(parcels.move, self._setup.name, epoch, onward)
+
+    async def _measure(self) -> None:
+        if time.monotonic() < self._measure_at:
+            return
+        self._measure_at = time.monotonic() + HEALTH_SECONDS
+        now, before = self._clock.now(), self.health.trouble if self.health else ""
+        sent = await self._store.read(usage.newest, self._setup.name, now - HOUR, LOOKED_AT)
+        self.health = measure(sent, now, self._setup.marks, self._setup.means)
+        if self.health.trouble != before:
+            log.warning("account.trouble", carrier=self._setup.name, trouble=self.health.trouble or "none")
+
     async def _take(self) -> int | None:
         try:
             return await self._store.write(parcels.take, self._setup.name, self._node, self._clock.now(), HELD_FOR)
@@ -111,7 +160,7 @@ class Account:
             return None
 
     async def _hold(self, epoch: int) -> None:
-        name = self._setup.name
+        name, self._epoch = self._setup.name, epoch
         renewing = asyncio.create_task(self._renew(epoch))
         try:
             found = await self._store.write(
@@ -123,6 +172,7 @@ class Account:
             await self._keep_sending(epoch, renewing)
             await self._store.write(parcels.let_account_go, name, epoch, self._clock.now())
         finally:
+            self._epoch = None
             renewing.cancel()
             with contextlib.suppress(asyncio.CancelledError, EpochLost):
                 await renewing
@@ -131,7 +181,9 @@ class Account:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                held = await self._store.write(parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR)
+                held = await self._store.write(
+                    parcels.renew, self._setup.name, epoch, self._clock.now(), HELD_FOR, self.live
+                )
             except DATABASE_ERRORS:
                 continue  # while the database is away nobody else can take the account either
             if not held:
@@ -148,11 +200,12 @@ class Account:
             try:
                 await carrier.open()
             except Unavailable as error:
-                wait = self._logins.failed()
+                wait, self._failure = self._logins.failed(), (error.zh, error.en)
                 log.warning("carrier.unavailable", carrier=self._setup.name, error=error.en, again_in=round(wait, 1))
                 await self._stay_down(wait, epoch, renewing)
                 continue
             self._logins.succeeded()
+            self._failure = None
             self._down_for, self.state, self.carrier = 0.0, "up", carrier
             await self._send_over(carrier, epoch, renewing)
 
@@ -231,6 +284,7 @@ class Account:
 
     def _on_failed(self, why: str) -> None:
         log.warning("carrier.failed", carrier=self._setup.name, why=why)
+        self._failure = (why, why)
         self._failed.set()
 
     async def _pause(self, seconds: float) -> None:

@@ -139,11 +139,25 @@ def take(db: Connection, name: str, node: str, now: datetime, held_for: timedelt
     return epoch
 
 
-def renew(db: Connection, name: str, epoch: int, now: datetime, held_for: timedelta) -> bool:
-    """Hold on; False when a newer epoch exists."""
+def renew(
+    db: Connection,
+    name: str,
+    epoch: int,
+    now: datetime,
+    held_for: timedelta,
+    live: Mapping[str, Any] | None = None,
+) -> bool:
+    """Hold on, and say how the account does; False when a newer epoch exists."""
     until = _account_clock(db, now) + held_for
     mine = and_(account.c.name == name, account.c.epoch == epoch)
-    return db.execute(update(account).where(mine).values(until=until)).rowcount == 1
+    return db.execute(update(account).where(mine).values(until=until, live=live)).rowcount == 1
+
+
+def living(db: Connection, now: datetime) -> dict[str, Mapping[str, Any]]:
+    """What the holders said last of the accounts that are held now."""
+    moment = _account_clock(db, now)
+    rows = db.execute(select(account.c.name, account.c.live).where(account.c.until > moment))
+    return {row.name: row.live for row in rows if row.live is not None}
 
 
 def hold(db: Connection, name: str, epoch: int) -> None:

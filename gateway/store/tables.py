@@ -213,6 +213,7 @@ account = Table(
     Column("node", Text, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("until", Instant, nullable=False),
+    Column("live", JSON(none_as_null=True)),  # what its holder says of it with each renewal, for other processes
 )
 
 parcel = Table(

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.bought import Beginnings, Used
+from gateway.health import Sent
 from gateway.model import Outcome, ParcelState, message_id
 from gateway.store import parcels
-from gateway.store.tables import message, parcel, submission
+from gateway.store.tables import message, parcel, receipt, submission
 
+ANSWERED = (Outcome.ACCEPTED.value, Outcome.REJECTED.value, Outcome.UNCERTAIN.value)
 TAKEN = (Outcome.ACCEPTED.value, Outcome.UNCERTAIN.value)
 
 
@@ -31,6 +34,21 @@ def taken(db: Connection, carrier: str, since: datetime) -> int:
     """Parts that the operator took, or may have taken, from this moment on."""
     mine = and_(submission.c.carrier == carrier, submission.c.at >= since, submission.c.outcome.in_(TAKEN))
     return int(db.execute(select(func.count()).select_from(submission).where(mine)).scalar_one())
+
+
+def newest(db: Connection, carrier: str, since: datetime, limit: int) -> list[Sent]:
+    """The newest parts that left from `since` on, newest first, each with its receipt; delivered outranks another."""
+    s, r = submission.c, receipt.c
+    mine = and_(s.carrier == carrier, s.at >= since, s.outcome.in_(ANSWERED))
+    parts = select(submission).where(mine).order_by(s.at.desc()).limit(limit).subquery("parts")
+    p = parts.c
+    same = and_(r.message_id == p.message_id, r.attempt == p.attempt, r.part == p.part)
+    columns = (p.message_id, p.attempt, p.part, p.at, p.outcome, p.error, r.state, r.error, r.at)
+    query = select(*columns).select_from(parts.outerjoin(receipt, same))
+    found: dict[tuple[Any, ...], Sent] = {}
+    for *key, at, outcome, error, state, said, told_at in db.execute(query.order_by(p.at.desc(), r.state.desc())):
+        found[tuple(key)] = Sent(at, outcome, error, state, said, told_at)
+    return list(found.values())
 
 
 def waiting(db: Connection, carrier: str, until: datetime) -> Counter[int]:

@@ -180,7 +180,9 @@ def test_accounts_show_what_waits(gateway: Gateway, site: Path) -> None:
     approved(gateway)
     texts = gateway("broadcast", "show", "1", "--json").fine().json["texts"]
     assert gateway("carriers", "--json").fine().json[0]["waiting"] == texts
-    assert "移动、电信、联通、广电" in gateway("carriers").fine().out
+    said = gateway("carriers").fine().out
+    assert "移动、电信、联通、广电" in said
+    assert "没有在运行" in said
 
 
 def test_what_the_account_objects_to_is_shown_and_cannot_be_approved(gateway: Gateway, site: Path) -> None:

@@ -8,9 +8,9 @@ from sqlalchemy import text, update
 
 from gateway.bought import Beginnings
 from gateway.model import Outcome, ParcelState, message_id
-from gateway.store import Store, bulk, parcels, usage
+from gateway.store import Store, bulk, parcels, receipts, usage
 from gateway.store.parcels import Again
-from gateway.store.tables import parcel, submission
+from gateway.store.tables import parcel, receipt, submission
 from tests.conftest import NOON
 from tests.store.outbound import queue, to
 
@@ -51,3 +51,20 @@ async def test_what_waits_is_counted_by_priority_and_without_what_left(store: St
     await store.write(parcels.try_again, Again(home, 2, (message_id(home, 0), message_id(home, 1)), None))
     assert await store.read(usage.waiting, "main", FAR) == {3: 14 + 4, 1: 4, 2: 5}
     assert await store.read(usage.waiting, "main", NOON + HOUR) == {3: 18, 1: 4}
+
+
+async def test_the_newest_parts_come_with_their_receipts_and_delivered_outranks(store: Store) -> None:
+    home = await queue(store, to(4, parts=1))
+    keys = [message_id(home, place) for place in range(4)]
+    for place, outcome in enumerate([Outcome.ACCEPTED, Outcome.ACCEPTED, Outcome.REJECTED, Outcome.WITHHELD]):
+        await taken(store, keys[place], 1, NOON + place * HOUR, outcome)
+    said = [
+        (keys[0], 1, 1, "undelivered", "X", "ref", NOON), (keys[0], 1, 1, "delivered", None, "ref", NOON + HOUR)
+    ]  # fmt: skip
+    await store.write(bulk.insert, receipt, receipts.RECEIPT_COLUMNS, said)
+    found = await store.read(usage.newest, "main", NOON, 10)
+    assert [(one.outcome, one.state, one.told_at) for one in found] == [
+        ("rejected", None, None), ("accepted", None, None), ("accepted", "delivered", NOON + HOUR)
+    ]  # fmt: skip
+    assert len(await store.read(usage.newest, "main", NOON, 2)) == 2
+    assert await store.read(usage.newest, "main", NOON + 9 * HOUR, 2) == []

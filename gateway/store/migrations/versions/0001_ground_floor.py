@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("node", sa.Text(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("live", sa.JSON(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_account")),
     )
     op.create_table(
