@@ -1,8 +1,9 @@
 """`gateway demo`: a day at the hall of the sample town, on a site of its own that is thrown away.
 
 Policy
-- It runs the product itself: the same verbs, the same outbox, SQLite, the simulator as the carrier. Only the clock is
-  turned on between the scenes, since a day should take seconds.
+- It runs the product itself: the same verbs, the same outbox, SQLite, the simulator as the carrier, and for the notice
+  to the whole town CMPP 3.0 over loopback to a rehearsal operator. Only the clock is turned on between the scenes,
+  since a day should take seconds.
 - Three ledgers are held against each other text by text: what the verbs said they queued (asked), what the database
   says (stored), what the operator saw (seen). Any difference makes the demo fail.
 """
@@ -13,10 +14,12 @@ import asyncio
 import contextlib
 import json
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -25,8 +28,11 @@ from gateway import phone
 from gateway.app import Gateway, open_gateway
 from gateway.broadcasts import Draft, Preview
 from gateway.carriers import Received
+from gateway.carriers.cmpp import GATES
 from gateway.carriers.simulator import Carrier as Simulator
-from gateway.config import Audience, Config
+from gateway.carriers.wire.operator import Behaviour, Operator
+from gateway.config import Audience, Config, Route
+from gateway.config import Carrier as Account
 from gateway.errors import Refused
 from gateway.model import Role
 from gateway.officials import Official
@@ -52,6 +58,23 @@ REHEARSED: Mapping[str, Any] = {
     "defer": 0.01,
 }
 """Five texts of a hundred fail, some receipts come late, early, twice or not at all."""
+
+WIRE = Behaviour(
+    user="901234",
+    secret="rehearsal",  # noqa: S106 - nothing is behind it
+    seed=2011,
+    latency=0.01,
+    reject=0.02,
+    receipt_failed=0.03,
+    receipt_lost=0.02,
+    receipt_late=0.05,
+    receipt_late_after=1.5,
+    receipt_early=0.02,
+    receipt_twice=0.02,
+    in_flight=256,
+)
+"""The CMPP operator behaves no better."""
+BY_WIRE = "medical-premium"
 
 CASE_TEXTS = ("在吗", "我妈76了 养老认证刷不上脸", "我在东莞回不来 咋办")
 SOLVED, RATING = "1", "5"
@@ -139,8 +162,13 @@ async def play(directory: Path, say: Callable[[str], None]) -> Outcome:
     started = asyncio.get_running_loop().time()
     write_site(directory)
     clock = TurnedClock(EVE)
-    async with open_gateway(directory, clock, _rehearsing) as gateway:
-        day = _Day(gateway, clock, say)
+    operator = Operator(GATES["cmpp3"], WIRE)
+    port = await operator.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(operator.stop)
+        adapt = partial(_rehearsing, port=port)
+        gateway = await stack.enter_async_context(open_gateway(directory, clock, adapt))
+        day = _Day(gateway, clock, operator, say)
         await day.evening_before()
         async with gateway.dispatching(), gateway.handling():
             await day.morning()
@@ -152,19 +180,35 @@ async def play(directory: Path, say: Callable[[str], None]) -> Outcome:
     return day.outcome
 
 
-def _rehearsing(site: Config) -> Config:
-    """The site with an operator that fails now and then, and shorter pauses before trying again."""
+def _rehearsing(site: Config, port: int) -> Config:
+    """The site with operators that fail now and then, one of them over CMPP, and shorter pauses before trying again."""
     account = site.carriers["simulator"]
     simulator = account.model_copy(update={"options": dict(REHEARSED), "rate": 4000.0})
+    mobile = Account.model_validate(
+        {
+            "name": "mobile",
+            "protocol": "cmpp",
+            "host": "127.0.0.1",
+            "port": port,
+            "user": WIRE.user,
+            "secret": WIRE.secret,
+            "service_code": "10690001",
+            "rate": 2000,
+            "links": 2,
+            "in_flight": 64,
+        }
+    )
+    by_wire = Route(name="by-wire", carriers=("mobile",), categories=(BY_WIRE,))
     retries = site.dispatch.model_copy(update={"retry_seconds": (1, 2)})
-    return site.model_copy(update={"carriers": {**site.carriers, "simulator": simulator}, "dispatch": retries})
+    carriers = {**site.carriers, "simulator": simulator, "mobile": mobile}
+    return site.model_copy(update={"carriers": carriers, "routes": (by_wire, *site.routes), "dispatch": retries})
 
 
 class _Day:
     """The scenes, in order; each remembers what its verbs said was asked for."""
 
-    def __init__(self, gateway: Gateway, clock: TurnedClock, say: Callable[[str], None]) -> None:
-        self._gateway, self._clock, self._say = gateway, clock, say
+    def __init__(self, gateway: Gateway, clock: TurnedClock, operator: Operator, say: Callable[[str], None]) -> None:
+        self._gateway, self._clock, self._wire, self._say = gateway, clock, operator, say
         self.outcome = Outcome()
         self._broadcasts: dict[int, Line] = {}
         self._singles = Line("回执、答复和确认", 0)
@@ -238,16 +282,16 @@ class _Day:
             refused = True
         self.outcome.checks[f"author of {broadcast_id} may not approve it"] = refused
         await verbs.approve(broadcast_id, by=self._director, digest=preview.digest)
-        self._remember(preview)
+        self._remember(preview, "（CMPP 3.0）" if draft.template == BY_WIRE else "")
         return preview
 
     def _examples(self, template: str) -> dict[str, str]:
         return {name: given.example for name, given in self._gateway.templates[template].fields.items()}
 
-    def _remember(self, preview: Preview) -> None:
-        self._broadcasts[preview.id] = Line(preview.title, preview.texts)
+    def _remember(self, preview: Preview, by: str = "") -> None:
+        self._broadcasts[preview.id] = Line(preview.title + by, preview.texts)
         self._say(
-            f"{preview.title}：{preview.people} 人，{preview.texts} 条，{preview.parts} 段，{preview.cost:.2f} 元"
+            f"{preview.title}{by}：{preview.people} 人，{preview.texts} 条，{preview.parts} 段，{preview.cost:.2f} 元"
         )
 
     async def texts_come_in(self) -> None:
@@ -287,7 +331,7 @@ class _Day:
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE_SECONDS
         while loop.time() < until:
-            if self._operator().idle and await self._gateway.store.read(ledgers.in_motion) == 0:
+            if self._operator().idle and self._wire.idle and await self._gateway.store.read(ledgers.in_motion) == 0:
                 break
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.3)
@@ -302,28 +346,46 @@ class _Day:
 
     async def compare(self) -> None:
         """Hold the three ledgers against each other, text by text."""
-        gateway, seen = self._gateway, self._carrier.operator
+        gateway, seen = self._gateway, self._operators_ledger()
         await gateway.broadcasts.count()
         for key, line in [*self._broadcasts.items(), (0, self._singles)]:
             stored = await gateway.store.read(ledgers.stored, key)
             line.stored = len(stored)
             for text in stored:
                 line.states[text.state] = line.states.get(text.state, 0) + 1
-                was_seen = text.id in seen.bodies
-                line.seen += was_seen
-                line.differences += was_seen != text.accepted or (was_seen and seen.bodies[text.id] != text.body)
+                arrived = seen(text)
+                line.seen += arrived is not None
+                line.differences += (arrived is not None) != text.accepted or arrived not in (None, text.body)
             self.outcome.lines.append(line)
-        self.outcome.checks["no text reached the operator twice"] = seen.repeated == 0
+        once = self._carrier.operator.repeated == 0 and all(len(found) == 1 for found in self._by_wire().values())
+        self.outcome.checks["no text reached an operator twice"] = once
         audited = await gateway.audit_verify()
         self.outcome.checks["the audit trail is whole"] = not audited[1]
         for number in (PAID, ASKER, LEAVER):
             self.outcome.phones.append((phone.mask(number), await self._talk(number)))
 
+    def _by_wire(self) -> dict[str, list[str]]:
+        """Number -> the texts that the CMPP operator saw, put together from their parts."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for _, part in self._wire.taken:
+            found[part.phone].append(part.body)
+        return found
+
+    def _operators_ledger(self) -> Callable[[ledgers.StoredText], str | None]:
+        """What an operator saw of a stored text, None where it saw nothing."""
+        simulated, by_wire = self._carrier.operator.bodies, self._by_wire()
+
+        def seen(text: ledgers.StoredText) -> str | None:
+            return simulated.get(text.id) or next((body for body in by_wire[text.phone] if body == text.body), None)
+
+        return seen
+
     async def _talk(self, number: str) -> list[tuple[str, str]]:
         """What stood on this phone: the texts the operator took, and those that were written on it."""
         sent = await self._gateway.store.read(ledgers.to_phone, number)
         came = await self._gateway.store.read(ledgers.from_phone, number)
-        arrived = [(text.at, "", text.body) for text in sent if text.id in self._carrier.operator.bodies]
+        seen = self._operators_ledger()
+        arrived = [(text.at, "", text.body) for text in sent if seen(text) is not None]
         written = [(text.at, "› ", text.body) for text in came]
         return [(mark, body) for _, mark, body in sorted([*arrived, *written])]
 
