@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from smspdudecoder.fields import SMSDeliver, SMSSubmit
 
 from gateway import text as texts
-from gateway.carriers.gsm import pdu
+from gateway.carriers.gsm import pdu, userdata
+from gateway.carriers.gsm import septets as septets_of
 from gateway.errors import Refused
 
 FUZZ = int(os.environ.get("FUZZ", "10000"))
@@ -140,7 +141,7 @@ def test_a_validity_is_never_longer_than_wanted(minutes: int, octet: int) -> Non
      (0x48, "UCS2"), (0x80, "GSM7"), (0xC0, "GSM7"), (0xD0, "GSM7"), (0xE0, "UCS2"), (0xF0, "GSM7"), (0xF4, "8BIT")],
 )  # fmt: skip
 def test_alphabets_of_data_coding_schemes(dcs: int, kind: str) -> None:
-    assert pdu.alphabet(dcs) == kind
+    assert userdata.alphabet(dcs) == kind
 
 
 # -- against other libraries -----------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def test_a_part_is_read_by_others_with_its_header(number: str, text: str, part: 
     said = element["data"]
     assert (element["iei"], said["reference"], said["parts_count"], said["part_number"]) == part
     # It takes the header for septets of the text first: one that looks like ESC puts it out of step.
-    if scheme(text) or 0x1B not in pdu.unpack(pdu._header(fields), 8):
+    if scheme(text) or 0x1B not in septets_of.unpack(userdata.header_of(fields), 8):
         assert other["data"] == text
     if scheme(text) or part[0] == 0:  # gsmmodem loses a septet behind a header of seven octets
         third = decodeSmsPdu(octets.hex().upper())
@@ -237,7 +238,7 @@ def test_texts_with_rare_characters_and_headers_come_back(text: str, part: tuple
 @given(st.binary(max_size=150), st.integers(0, 255))
 def test_septets_are_packed_without_loss(octets: bytes, fill: int) -> None:
     septets, fill = bytes(octet & 0x7F for octet in octets), fill % 7
-    assert pdu.unpack(pdu.pack(septets, fill), len(septets), fill) == septets
+    assert septets_of.unpack(septets_of.pack(septets, fill), len(septets), fill) == septets
 
 
 @pytest.mark.parametrize("text", ["x" * 160, "€" * 80, "字" * 70])
