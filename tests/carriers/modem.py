@@ -19,7 +19,7 @@ from gateway.carriers.gsm.rehearsal import Behaviour, Modem, listen
 QUICK: dict[str, Any] = {
     "pause": 0.0,
     "register_seconds": 0.3,
-    "send_seconds": 0.5,
+    "answer_seconds": 0.5,
     "check_seconds": 60.0,
     "per_day": 0,
 }

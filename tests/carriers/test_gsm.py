@@ -32,7 +32,7 @@ from gateway.carriers.gsm.causes import Says
 from gateway.carriers.gsm.memory import Memory
 from gateway.errors import Invalid, Refused, Unavailable
 from gateway.model import ReceiptState
-from gateway.text import measure
+from gateway.text import measure, parts
 from tests.carriers.modem import Rig, rig, text
 
 LONG = "【枣原镇】" + "关于2026年城乡居民基本养老保险待遇领取资格认证的通知：" * 6 + "联系电话0912-0000500。𠮷😀完"
@@ -88,16 +88,19 @@ async def test_accepted_with_a_reference_and_on_the_phone(one: Rig) -> None:
     await one.desk.until(lambda: carrier.free == 1)
 
 
-@pytest.mark.parametrize("body", [LONG, LATIN, "字" * 71, "x" * 161, "€" * 81, "字" * 66 + "😀" * 4])
-async def test_a_long_text_arrives_whole_with_a_reference_per_part(body: str) -> None:
+@pytest.mark.parametrize("header", [6, 7])
+@pytest.mark.parametrize("body", [LONG, LATIN, "字" * 71, "字" * 134, "x" * 161, "€" * 81, "字" * 66 + "😀" * 4])
+async def test_a_long_text_arrives_whole_with_a_reference_per_part(body: str, header: int) -> None:
     async with rig() as one:
-        carrier = await one.opened()
-        carrier.submit([long(1, body), long(2, body)])
+        carrier = await one.opened(long=header)
+        count = parts(body, carrier.cutting(carrier.settings))
+        carrier.submit([text(1, body, count), text(2, body, count)])
         first, second = await one.desk.answered(2)
-        assert len(set(refs(first) + refs(second))) == 2 * measure(body).parts > 2
+        assert len(set(refs(first) + refs(second))) == 2 * count > 2
+        assert {taken.fields["TP-UDH"][0]["iei"] for taken in one.modem.seen.taken} == {0 if header == 6 else 8}
         assert one.modem.bodies() == {text(1).phone: [body], text(2).phone: [body]}
-        taken = [pdu.part_of(part.fields) for part in one.modem.seen.taken]
-        assert len({part[0] for part in taken if part}) == 2  # one long text is not taken for the other
+        named = [pdu.part_of(taken.fields) for taken in one.modem.seen.taken]
+        assert len({part[0] for part in named if part}) == 2  # one long text is not taken for the other
 
 
 async def test_a_text_has_the_validity_that_is_left_of_it() -> None:
@@ -126,7 +129,7 @@ async def test_what_cannot_be_sent_is_rejected_and_stops_nobody() -> None:
 
 async def test_reports_may_be_done_without() -> None:
     async with rig(receipt_lost=0.0) as one:
-        carrier = await one.opened(reports=False)
+        carrier = await one.opened(ask_receipts=False)
         carrier.submit([text(1)])
         await one.desk.answered(1)
         assert one.modem.seen.taken[0].fields["TP-SRR"] == 0
@@ -217,7 +220,7 @@ async def test_a_text_that_has_partly_left_and_can_no_further_is_uncertain() -> 
 
 
 async def test_a_hang_after_the_text_was_handed_over_is_uncertain_and_the_modem_comes_back(one: Rig) -> None:
-    carrier = await one.opened(send_seconds=0.2)
+    carrier = await one.opened(answer_seconds=0.2)
     one.modem.script.append("hang")
     carrier.submit([text(1)])
     assert kinds(await one.desk.answered(1)) == ["Uncertain"]
@@ -556,8 +559,8 @@ def test_what_is_not_remembered_is_worked_out_by_the_networks_time() -> None:
 
 def test_a_long_text_never_has_the_reference_of_the_one_before() -> None:
     mine = Memory()
-    given = [mine.next_long() for _ in range(600)]
-    assert all(0 <= one < 256 and one != two for one, two in pairwise(given))
+    given = [mine.next_long() for _ in range(70_000)]
+    assert all(0 <= one < 1 << 16 and one & 0xFF != two & 0xFF for one, two in pairwise(given))
 
 
 # -- in ----------------------------------------------------------------------------------------------------------
@@ -700,7 +703,7 @@ async def test_announcements_may_come_between_a_command_and_its_answer(one: Rig)
 
 async def test_texts_come_in_while_one_goes_out() -> None:
     async with rig(direct=True, latency=0.7) as one:
-        carrier = await one.opened(send_seconds=5.0)
+        carrier = await one.opened(answer_seconds=5.0)
         carrier.submit([text(1)])
         await one.desk.until(lambda: one.modem.seen.commands[-1].startswith("AT+CMGS"))
         one.modem.say("+8613800130009", "查询")  # between the text and its answer
@@ -829,7 +832,7 @@ async def test_a_text_that_has_partly_left_is_finished_before_the_end() -> None:
 
 async def test_an_end_does_not_wait_for_a_modem_that_hangs() -> None:
     async with rig() as one:
-        carrier = await one.opened(send_seconds=30.0)
+        carrier = await one.opened(answer_seconds=30.0)
         one.modem.script.append("hang")
         carrier.submit([text(1), text(2)])
         await one.desk.until(lambda: one.modem.hanging)
@@ -871,6 +874,7 @@ async def test_neither_pin_nor_number_nor_text_is_logged(
         ({"port": "tcp://127.0.0.1"}, "port"),
         ({"port": "tcp://127.0.0.1:5000", "smsc": "移动"}, "smsc"),
         ({"port": "/dev/ttyUSB0", "storage": "BM"}, "storage"),
+        ({"port": "/dev/ttyUSB0", "long": 8}, "long"),
         ({"port": "/dev/ttyUSB0", "baud": 0}, "baud"),
         ({"port": "/dev/ttyUSB0", "pause": -1}, "pause"),
         ({"port": "/dev/ttyUSB0", "in_flight": 2}, "in_flight"),

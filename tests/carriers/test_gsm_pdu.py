@@ -57,6 +57,11 @@ def agrees(read: str, text: str) -> bool:
     return (scheme(text) == 0 and beyond) or read == text
 
 
+def reads(text: str) -> tuple[str, str]:
+    """What gsmmodem may read a text as: it loses a commercial at in the last septet of a full octet."""
+    return text, text.removesuffix("@")
+
+
 def again(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     found, read = pdu.decode(pdu.encode(name, fields))
     assert found == name
@@ -155,7 +160,7 @@ def test_a_submission_is_read_by_others_as_it_was_meant(number: str, text: str) 
     assert other["recipient"]["number"] == number and agrees(other["user_data"]["data"], text)
     assert (other["header"]["srr"], other["validity-hours"]) == (True, 24)
     third = decodeSmsPdu(octets.hex().upper())
-    assert (third["number"], third["text"]) == (f"+{number}", text)
+    assert third["number"] == f"+{number}" and third["text"] in reads(text)
     assert again("SMS-SUBMIT", fields)["TP-UD"] == text
 
 
@@ -168,11 +173,11 @@ def test_a_part_is_read_by_others_with_its_header(number: str, text: str, part: 
     said = element["data"]
     assert (element["iei"], said["reference"], said["parts_count"], said["part_number"]) == part
     # It takes the header for septets of the text first: one that looks like ESC puts it out of step.
-    if scheme(text) or 0x1B not in septets_of.unpack(userdata.header_of(fields), 8):
+    if scheme(text) or 0x1B not in septets_of.unpack(userdata.header_of(fields) + bytes(1), 8):
         assert other["data"] == text
     if scheme(text) or part[0] == 0:  # gsmmodem loses a septet behind a header of seven octets
         third = decodeSmsPdu(octets.hex().upper())
-        assert (third["text"], third["udh"][0].reference, third["udh"][0].parts) == (text, *part[1:3])
+        assert (third["udh"][0].reference, third["udh"][0].parts) == part[1:3] and third["text"] in reads(text)
 
 
 @given(numbers, any_text, st.booleans())
@@ -199,7 +204,7 @@ def test_a_delivery_is_read_alike(number: str, text: str, at: datetime) -> None:
     other = SMSDeliver.decode(StringIO(octets.hex()))
     assert (other["sender"]["number"], other["scts"]) == (number, at) and agrees(other["user_data"]["data"], text)
     third = decodeSmsPdu(octets.hex().upper())
-    assert (third["type"], third["number"], third["text"]) == ("SMS-DELIVER", f"+{number}", text)
+    assert (third["type"], third["number"]) == ("SMS-DELIVER", f"+{number}") and third["text"] in reads(text)
     assert third["time"].astimezone(UTC) == at
     assert pdu.moment(again("SMS-DELIVER", fields)["TP-SCTS"]) == at
 

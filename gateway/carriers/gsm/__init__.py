@@ -41,10 +41,29 @@ from gateway.carriers.gsm.rehearsal import rehearse
 from gateway.carriers.gsm.settings import GsmSettings
 from gateway.errors import Refused, Unavailable
 from gateway.model import ReceiptState
+from gateway.text import Cutting
 
-__all__ = ["Carrier", "GsmSettings", "decode", "encode", "rehearse"]
+__all__ = ["CODECS", "Carrier", "GsmSettings", "decode", "encode", "rehearse"]
 
 log = structlog.get_logger()
+
+
+class Codec:
+    """Frames for people: `gateway pdu`."""
+
+    @staticmethod
+    def show(octets: bytes) -> dict[str, Any]:
+        """The name of a frame and its fields."""
+        name, fields = decode(octets)
+        return {"pdu": name, "fields": fields}
+
+    @staticmethod
+    def read(name: str, fields: Mapping[str, Any]) -> bytes:
+        """The octets of a frame as `show` gives it."""
+        return encode(name, fields)
+
+
+CODECS = {"gsm": Codec}
 
 LONGEST_PAUSE = 120.0
 PART_TRIES = 4
@@ -116,6 +135,10 @@ class Carrier(carriers.Carrier):
     def _used_up(self) -> bool:
         most = self.settings.per_day
         return bool(most) and self._memory.sent_today(self.links.now()) >= most
+
+    @classmethod
+    def cutting(cls, settings: Any) -> Cutting:
+        return Cutting("auto", settings.long)
 
     def submit(self, texts: Sequence[Text]) -> None:
         if self._opened:
@@ -288,13 +311,14 @@ class Carrier(carriers.Carrier):
         return await self._modem.forgot()
 
     def _pdus(self, text: Text) -> list[bytes]:
-        parts = texts.split(text.body)
-        coding = 0x08 if texts.measure(text.body).alphabet is texts.Alphabet.UCS2 else 0x00
-        fields: pdu.Fields = {"TP-DA": text.phone, "TP-DCS": coding, "TP-SRR": int(self.settings.reports)}
+        alphabet, parts = texts.cut(text.body, self.cutting(self.settings))
+        coding = 0x08 if alphabet is texts.Alphabet.UCS2 else 0x00
+        fields: pdu.Fields = {"TP-DA": text.phone, "TP-DCS": coding, "TP-SRR": int(self.settings.ask_receipts)}
         fields["TP-VP"] = pdu.relative_validity(self._validity(text))
         if len(parts) == 1:
             return [pdu.encode(pdu.SUBMIT, fields | {"TP-UD": text.body})]
-        whole = {"iei": 0, "ref": self._memory.next_long(), "total": len(parts)}
+        ref, wide = self._memory.next_long(), self.settings.long == 7
+        whole = {"iei": 8 if wide else 0, "ref": ref if wide else ref & 0xFF, "total": len(parts)}
         return [
             pdu.encode(pdu.SUBMIT, fields | {"TP-UDH": [whole | {"seq": number}], "TP-UD": part})
             for number, part in enumerate(parts, 1)

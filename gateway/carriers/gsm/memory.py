@@ -22,6 +22,7 @@ from typing import NamedTuple
 CHINA = timezone(timedelta(hours=8))
 REMEMBERED = 4096
 """Parts; at a modem's pace some hours, and longer than the 256 numbers last."""
+LONG_REFERENCES = 1 << 16
 NEAR = timedelta(hours=1)
 ALIKE = timedelta(minutes=1)
 AMBIGUOUS = "?"
@@ -45,14 +46,14 @@ class Memory:
     """The loop's time before which nothing is sent."""
     failures: int = 0
     """Texts in a row that the network would not take now."""
-    _long: int = field(default_factory=lambda: random.randrange(256))
+    _long: int = field(default_factory=lambda: random.randrange(LONG_REFERENCES))
     _sent: deque[Sent] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _day: date | None = None
     _count: int = 0
 
     def next_long(self) -> int:
-        """The reference of the next long text: never that of the one before."""
-        self._long = (self._long + 1) % 256
+        """A reference of 16 bits for the next long text; neither it nor its last 8 are those of the one before."""
+        self._long = (self._long + 1) % LONG_REFERENCES
         return self._long
 
     def sent_today(self, now: datetime) -> int:

@@ -194,7 +194,7 @@ class Modem:
     async def _announce(self) -> None:
         """Texts into the storage, reports too where the modem keeps them, else directly."""
         ranges = _ranges((await self._line.ask("AT+CNMI=?", "+CNMI:")).after("+CNMI:") or "")
-        for mode, direct, report in _announcements(ranges, "SR" in self.memories, self._settings.reports):
+        for mode, direct, report in _announcements(ranges, "SR" in self.memories, self._settings.ask_receipts):
             if (await self._line.ask(f"AT+CNMI={mode},{direct},0,{report},0")).ok:
                 self.noticed["reports"] = ("none", "direct", "stored")[report]
                 return
@@ -215,7 +215,7 @@ class Modem:
         """Submit one PDU."""
         command = f"AT+CMGS={pdu.length(octets)}"
         return await self._line.ask(
-            command, "+CMGS:", payload=octets.hex().upper(), seconds=self._settings.send_seconds
+            command, "+CMGS:", payload=octets.hex().upper(), seconds=self._settings.answer_seconds
         )  # fmt: skip
 
     async def stored(self, memory: str) -> list[Stored] | None:

@@ -13,8 +13,8 @@ from gateway import carriers
 class GsmSettings(carriers.Carrier.Settings):
     """`port` is a device or tcp://HOST:PORT; `pin` is a secret. Times are in seconds.
 
-    `smsc` is the message centre where the SIM has none, `storage` SM or ME, `reports` whether they are asked for,
-    `service_code` our own number. `per_day` 0 is without limit.
+    `smsc` is the message centre where the SIM has none, `storage` SM, ME or MT, `service_code` our own number. `long`
+    is the length of the header of long texts: 6 octets, or 7 for a reference of 16 bits. `per_day` 0 is no limit.
     """
 
     port: str
@@ -23,13 +23,14 @@ class GsmSettings(carriers.Carrier.Settings):
     pin: str = ""
     smsc: str = ""
     storage: str = "SM"
-    reports: bool = True
+    ask_receipts: bool = True
     pause: float = 4.0
     per_day: int = 200
     validity: float = 48 * 3600.0
     service_code: str = ""
+    long: int = 6
     register_seconds: float = 30.0
-    send_seconds: float = 60.0
+    answer_seconds: float = 60.0
     check_seconds: float = 30.0
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
@@ -39,7 +40,9 @@ class GsmSettings(carriers.Carrier.Settings):
             yield "smsc", "应为号码，如 +8613800100500", "should be a number such as +8613800100500"
         if self.storage not in ("SM", "ME", "MT"):
             yield "storage", "应为 SM、ME 或 MT", "should be SM, ME or MT"
-        for key in ("baud", "validity", "send_seconds", "check_seconds"):
+        if self.long not in (6, 7):
+            yield "long", "长短信头是 6 或 7", "the header of long texts is 6 or 7"
+        for key in ("baud", "validity", "answer_seconds", "check_seconds"):
             if getattr(self, key) <= 0:
                 yield key, "应大于0", "should be above 0"
         for key in ("pause", "per_day", "register_seconds"):
