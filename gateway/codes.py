@@ -269,7 +269,9 @@ def _find(chain: tuple[_Meanings, ...], code: str, *, splits: bool) -> Found | N
     # What has arrived or is on its way has no error, whatever number stands beside it.
     if state and state[0].kind in ("delivered", "pending"):
         return state
-    return _first(chain, error) or state
+    found = _first(chain, error)
+    # Nor does a number make delivered what the state says has failed: an error of 0 is none.
+    return state if found is None or found[0].kind in ("delivered", "pending") else found
 
 
 def _is_family(head: str) -> bool:

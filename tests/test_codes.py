@@ -49,7 +49,7 @@ smgp LIMIT BEYONDN MILIMIT rate | sgip GB:0004 XA:0003 SC:0018 signature
 
 RECEIPTS = """
 sgip 2:21 2:22 2:23 route | sgip 2:24 account | sgip 2:25 2:26 absent | sgip 2:27 2:28 2:30 2:31 2:32 fault
-sgip 2:29 dead | sgip 2:200 2 fault
+sgip 2:29 dead | sgip 2:200 2 2:0 2:00 fault | smgp UNDELIV:000 UNDELIV fault | smgp ACCEPTD:000 pending ?
 smgp DELIVRD:000 delivered | smgp EXPIRED:001 UNDELIV:002 UNDELIV:007 absent | smgp UNDELIV:003 UNDELIV:006 fault
 smgp UNDELIV:004 dead ? | smgp UNDELIV:005 blocked | smgp UNDELIV:008 UNDELIV:009 UNDELIV:010 fault
 smgp UNDELIV:999 uncertain | smpp ENROUTE pending | smpp DELETED REJECTD UNDELIV fault | smpp UNKNOWN uncertain
