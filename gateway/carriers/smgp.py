@@ -150,7 +150,7 @@ def _answer(name: str, pdu: Pdu, **fields: Any) -> Pdu:
 
 _WITH_ID = re.compile(rb"\s*id:(?:([0-9a-f]{20})(?=[ \0]*sub:)|(.{10}))", re.DOTALL | re.IGNORECASE)
 _KEYS = {
-    "stat": re.compile(rb"\bstat:\s*([^\s\0:]{1,7})", re.IGNORECASE),
+    "stat": re.compile(rb"\bstat:\s*(?!err:)([^\s\0]{1,7})", re.IGNORECASE),
     "err": re.compile(rb"\berr:\s*([0-9a-z]{1,7})", re.IGNORECASE),
     "done": re.compile(rb"\bdone[ _]?date:\s*(\d{10,14})", re.IGNORECASE),
 }
@@ -166,8 +166,8 @@ class Report(NamedTuple):
 
     @property
     def code(self) -> str:
-        """UNDELIV:640; an error of 0 is none."""
-        return f"{self.stat}:{self.err}" if self.err.strip("0") else self.stat
+        """UNDELIV:640; an error of 0 is none, and MK:0001 has its own."""
+        return f"{self.stat}:{self.err}" if self.err.strip("0") and ":" not in self.stat else self.stat
 
 
 def read_report(octets: bytes) -> Report:
