@@ -44,6 +44,7 @@ from gateway.schedule import Schedules, recurrence
 from gateway.scores import Scores
 from gateway.store import Store, audit, migrations, open_store, parcels, usage
 from gateway.store.receipts import Recent
+from gateway.store.retrying import Retry
 from gateway.templates import Template
 from gateway.text import Cutting
 from gateway.triage import Triage
@@ -130,6 +131,7 @@ class Gateway:
             receipts=account.receipts,
             marks=_marks(self.config),
             means=partial(_kind_of_code, self.config, name),
+            retry=Retry(partial(self.config.tries_again, name), retries.receipt_retry),
         )
 
     @contextlib.asynccontextmanager

@@ -360,8 +360,9 @@ class Webhook(Table):
 class Dispatch(Table):
     """When a deferred text is tried again: after each of these, the last one repeated.
 
-    A broadcast pauses itself when `pause_after` of its last `pause_among` failures are about its content, its signature
-    or the account.
+    A text whose receipt says that it may be tried again (absent, say) is, once, after `receipt_retry`. A broadcast
+    pauses itself when `pause_after` of its last `pause_among` failures are about its content, its signature or the
+    account.
 
     From where on an account is in trouble, so that what waits goes to the next of its route: the share of parts older
     than `late_minutes` without receipt, and the share of the newest `failing_of` that it failed; 0 is never looked at.
@@ -369,6 +370,7 @@ class Dispatch(Table):
 
     retry_seconds: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 120, 600, 1800)
     max_attempts: Count = 5
+    receipt_retry: Span = timedelta(hours=1)
     pause_after: Count = 20
     pause_among: Count = 200
     late_minutes: Count = 10
@@ -498,6 +500,10 @@ class Config(Table):
         """What an operator's code means on this account, which may be there no more."""
         account = self.carriers.get(carrier)
         return explain(account.protocol, stage, code, account.codes) if account else explain("", stage, code)
+
+    def tries_again(self, carrier: str, code: str) -> bool:
+        """Whether a receipt with this code asks for another try."""
+        return self.meaning(carrier, "receipt", code).does == "retry"
 
     def area_codes(self, village: str) -> tuple[str, ...]:
         """The codes of all areas of that name; several where two towns have a village of one name."""

@@ -80,6 +80,7 @@ class Dispatcher:
         self._store, self._clock = store, clock
         self._settled_to = 0
         self._rules = {setup.name: setup.receipts for setup in setups}
+        self._retries = {setup.name: setup.retry for setup in setups if setup.retry}
         # Containers may share host names and pids; a node is one process.
         node = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self.accounts = {
@@ -138,5 +139,12 @@ class Dispatcher:
 
     async def _settle(self) -> None:
         now = self._clock.now()
-        settled = await self._store.write(receipts.settle, now - SETTLE_AFTER, self._rules, after=self._settled_to)
+        settled = await self._store.write(
+            receipts.settle,
+            now - SETTLE_AFTER,
+            self._rules,
+            after=self._settled_to,
+            retries=self._retries,
+            now=now,
+        )
         self._settled_to = settled.next

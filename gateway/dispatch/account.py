@@ -27,6 +27,7 @@ from gateway.health import HOUR, LOOKED_AT, Health, Marks, Means, measure, no_me
 from gateway.store import DATABASE_ERRORS, Store, parcels, usage
 from gateway.store.parcels import EpochLost
 from gateway.store.receipts import Recent
+from gateway.store.retrying import Retry
 from gateway.worktime import Clock
 
 log = structlog.get_logger()
@@ -52,6 +53,8 @@ class Setup:
     """For which parts of a long text the operator sends a receipt: every, first, last, one."""
     marks: Marks = field(default_factory=Marks)
     means: Means = no_meaning
+    retry: Retry | None = None
+    """Which failures its receipts ask to be tried again."""
 
 
 class Account:

@@ -37,6 +37,7 @@ from gateway.inbox.reading import Reader, Reading
 from gateway.store import DATABASE_ERRORS, Connection, Store, inbound, parts, prompts, receipts
 from gateway.store.inbound import ROW_ERRORS, Arrived, Waiting
 from gateway.store.parts import Part
+from gateway.store.retrying import Retry
 from gateway.templates import Template
 from gateway.triage import Triage
 from gateway.words import Intent, Topic
@@ -108,7 +109,8 @@ class Inbox:
         known = [self._recent.find(account, one.ref) for one in told]
         bought = self._config.carriers.get(account)
         rule = bought.receipts if bought else "every"
-        await self._store.write(receipts.store, account, rows, known, now, rule)
+        retry = Retry(partial(self._config.tries_again, account), self._config.dispatch.receipt_retry)
+        await self._store.write(receipts.store, account, rows, known, now, rule, retry)
 
     def _keep(self, db: Connection, account: str, items: Sequence[Received], now: datetime) -> int:
         """Store texts, and parts of texts with what they complete; the number of repeats."""

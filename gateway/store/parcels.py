@@ -318,7 +318,7 @@ def record(
     if unsure:
         step = _not_yet_written(db, name, epoch, step, watched)
     homes = {home_parcel(result.key) for _, _, result in step.results}
-    _lock(db, homes | step.watermarks.keys() | step.let_go.keys() | {again.parcel_id for again in step.again})
+    lock(db, homes | step.watermarks.keys() | step.let_go.keys() | {again.parcel_id for again in step.again})
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(name, step.results, now)), ignore=True)
     _raise_watermarks(db, step.watermarks)
     mark_stale(db, homes)
@@ -446,11 +446,11 @@ def mark_stale(db: Connection, parcels: Collection[int]) -> None:
     if parcels:
         ids = sorted(parcels)
         # Without the locks a parcel that is being counted would still look marked, and its new rows never be counted.
-        _lock(db, ids)
+        lock(db, ids)
         db.execute(update(parcel).where(parcel.c.id.in_(ids), parcel.c.stale.is_(False)).values(stale=True))
 
 
-def _lock(db: Connection, parcels: Collection[int]) -> None:
+def lock(db: Connection, parcels: Collection[int]) -> None:
     """In the order of their ids, so that no two transactions wait for each other; SQLite has one writer anyway."""
     if parcels and db.dialect.name != "sqlite":
         rows = select(parcel.c.id).where(parcel.c.id.in_(sorted(parcels))).order_by(parcel.c.id)

@@ -6,6 +6,7 @@ Policy
 - What fits nothing is parked and tried again; a late, early or repeated receipt changes nothing but by adding a fact.
 - A text whose fate is unknown is settled by a parked receipt only when account, number and time fit and it is the only
   one to that number without a receipt; that is recorded as matched by number.
+- A failure that asks for another try gets one in the same transaction (`retrying`).
 - Some operators send one receipt for a long text. By the account's rule (`every`, `first`, `last`, `one`) it is then
   recorded of the other parts as well, as matched by `whole`, so that a text's state is derived from its facts as ever;
   whatever the operator says of such a part itself takes that row's place.
@@ -26,6 +27,7 @@ from sqlalchemy import text as sql
 from gateway.model import Outcome, home_parcel
 from gateway.store import bulk
 from gateway.store.parcels import home_of, mark_stale
+from gateway.store.retrying import Retry, new_failures, try_again
 from gateway.store.tables import message, parcel, receipt, receipt_unmatched, submission
 from gateway.store.types import storable
 
@@ -40,6 +42,7 @@ SETTLE_BEFORE = timedelta(minutes=1)
 
 
 NO_RULES: Mapping[str, str] = MappingProxyType({})
+NO_RETRIES: Mapping[str, Retry] = MappingProxyType({})
 
 UNKNOWN = sql("receipt_unmatched.why = 'unknown'")
 """In the partial index's own words."""
@@ -106,10 +109,11 @@ def store(
     known: Sequence[Part | None],
     now: datetime,
     rule: str = "every",
+    retry: Retry | None = None,
 ) -> Stored:
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each.
 
-    `rule`: for which parts of a long text the account's operator sends one.
+    `rule`: for which parts of a long text the account's operator sends one. `retry`: which failures are tried again.
     """
     told = [one._replace(ref=storable(one.ref), error=one.error and storable(one.error)) for one in told]
     # References wrap: where the newest part of this one went to another number, an older one may be meant.
@@ -123,7 +127,7 @@ def store(
             rows.append((*part[:3], one.state, one.error, "ref", one.at))
         else:
             parked.append((carrier, one.ref, one.phone, one.state, one.error, why, one.at, now))
-    _append(db, rows, rule)
+    _append(db, rows, rule, retry, now)
     bulk.insert(db, receipt_unmatched, UNMATCHED_COLUMNS, parked, ignore=True)
     return Stored(len(rows), len(parked))
 
@@ -157,7 +161,8 @@ def _look_up(db: Connection, carrier: str, refs: Sequence[str]) -> dict[str, lis
     return found
 
 
-def _append(db: Connection, rows: Sequence[bulk.Row], rule: str) -> None:
+def _append(db: Connection, rows: Sequence[bulk.Row], rule: str, retry: Retry | None, now: datetime) -> None:
+    failed = new_failures(db, rows, retry) if retry else set()
     if rule == "every":
         bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
     else:
@@ -165,6 +170,8 @@ def _append(db: Connection, rows: Sequence[bulk.Row], rule: str) -> None:
         bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
         bulk.insert(db, receipt, RECEIPT_COLUMNS, _of_the_whole(db, rows, rule), ignore=True)
     mark_stale(db, {home_parcel(row[0]) for row in rows})
+    if retry and failed:
+        try_again(db, failed, retry, now)
 
 
 def _take_back(db: Connection, rows: Sequence[bulk.Row]) -> None:
@@ -199,11 +206,17 @@ def _is_the_one(rule: str, part: int, parts: int) -> bool:
 
 
 def settle(
-    db: Connection, parked_before: datetime, rules: Mapping[str, str] = NO_RULES, limit: int = 500, after: int = 0
+    db: Connection,
+    parked_before: datetime,
+    rules: Mapping[str, str] = NO_RULES,
+    limit: int = 500,
+    after: int = 0,
+    retries: Mapping[str, Retry] = NO_RETRIES,
+    now: datetime | None = None,
 ) -> Settled:
     """Try parked receipts again: by reference first, then by number for texts whose fate is unknown.
 
-    `rules`: account -> its rule of receipts.
+    `rules`: account -> its rule of receipts; `retries`: account -> which failures are tried again, counted from `now`.
     One slice from the id `after` on; go on with `next`, so that what fits nobody's text is in no other's way.
     """
     unknown = and_(UNKNOWN, receipt_unmatched.c.parked_at <= parked_before)
@@ -214,11 +227,12 @@ def settle(
         by_carrier[row.carrier].append(row)
     matched = 0
     for carrier, rows in by_carrier.items():
-        matched += _settle(db, carrier, rows, rules.get(carrier, "every"))
+        retry = retries.get(carrier)
+        matched += _settle(db, carrier, rows, rules.get(carrier, "every"), retry, now or parked_before)
     return Settled(matched, len(parked) - matched, parked[-1].id if len(parked) == limit else 0)
 
 
-def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str) -> int:
+def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str, retry: Retry | None, now: datetime) -> int:
     found = _look_up(db, carrier, [row.carrier_ref for row in rows])
     unsettled = _without_receipt(db, carrier, {row.phone for row in rows})
     out = _still_out(db, carrier, unsettled)
@@ -233,7 +247,7 @@ def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str) -> int
         if part is not None:
             fitted.append((*part[:3], row.state, row.error, how, row.at))
             done.append(row.id)
-    _append(db, fitted, rule)
+    _append(db, fitted, rule, retry, now)
     if done:
         db.execute(delete(receipt_unmatched).where(receipt_unmatched.c.id.in_(done)))
     return len(done)
