@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVREADY := $(VENV)/.ready-dev
 
-.PHONY: demo test check format soak bench serve clean
+.PHONY: demo test check format soak fuzz bench serve clean
 
 demo: $(READY)
 	@$(BIN)/gateway demo
@@ -32,6 +32,10 @@ format: $(DEVREADY)
 
 soak: $(DEVREADY)
 	$(BIN)/python -m tests.kill.soak $(SOAK)
+
+# A million mutated frames per codec; the tests take ten thousand.
+fuzz: $(DEVREADY)
+	FUZZ=1000000 $(BIN)/python -m pytest tests/carriers/test_fuzz.py tests/carriers/test_gsm_pdu.py -k "mutated"
 
 bench: $(DEVREADY)
 	$(BIN)/python -m benchmarks.outbox $(BENCH)
