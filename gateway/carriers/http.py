@@ -203,6 +203,15 @@ class Carrier(WebCarrier):
         return [str(found) for found in re.findall(where, answered.body.decode(self.settings.charset, "replace"))]
 
     @classmethod
+    def objection(cls, settings: Any, body: str) -> tuple[str, str] | None:
+        try:
+            body.encode(settings.charset)
+        except UnicodeError as error:
+            char = body[error.start] if isinstance(error, UnicodeEncodeError) else ""
+            return f"{settings.charset} 写不出“{char}”", f"{settings.charset} cannot write {char}"
+        return None
+
+    @classmethod
     def called(cls, settings: Any, call: Call, now: datetime) -> Reply:
         if not fits(settings.callback_token, call.token):
             return Reply((), 404)

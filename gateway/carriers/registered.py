@@ -12,7 +12,7 @@ Policy
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -48,9 +48,20 @@ class Wording:
 
     def fit(self, body: str, longest: int) -> dict[str, str] | None:
         """The values with which this wording is `body`; None where there are none."""
-        if not body.startswith(self.words[0]):
-            return None
-        return _Fit(self, body, longest).values()
+        return _Fit(self, body, longest).values() if self._may_fit(body) else None
+
+    def _may_fit(self, body: str) -> bool:
+        """Whether its words stand in the body in their order: most wordings are out by that."""
+        first, last = self.words[0], self.words[-1]
+        if not (body.startswith(first) and body.endswith(last)):
+            return False
+        at = len(first)
+        for words in self.words[1:-1]:
+            at = body.find(words, at + 1)
+            if at < 0:
+                return False
+            at += len(words)
+        return True
 
 
 class _Fit:
@@ -60,6 +71,8 @@ class _Fit:
         self._wording, self._body, self._longest = wording, body, longest
         self._twice = {name for name in wording.names if wording.names.count(name) > 1}
         self._dead: set[tuple[object, ...]] = set()
+        self._behind = [sum(map(len, wording.words[n + 1 :])) for n in range(len(wording.words))]
+        """Characters of all words behind the n-th."""
 
     def values(self) -> dict[str, str] | None:
         found = self._from(0, len(self._wording.words[0]), {})
@@ -70,7 +83,7 @@ class _Fit:
         if n == len(self._wording.names):
             return known if at == len(self._body) else None
         here = (n, at, *(known.get(name) for name in self._twice))
-        if here in self._dead:
+        if here in self._dead or not self._has_room(n, at):
             return None
         name = self._wording.names[n]
         for value in self._candidates(n, at, known.get(name)):
@@ -81,17 +94,27 @@ class _Fit:
         self._dead.add(here)
         return None
 
+    def _has_room(self, n: int, at: int) -> bool:
+        """Whether the values still to come can be neither too short nor too long together."""
+        values, rest = len(self._wording.names) - n, len(self._body) - at - self._behind[n]
+        return values <= rest <= values * self._longest
+
     def _candidates(self, n: int, at: int, fixed: str | None) -> Iterator[str]:
         """Values behind which the template's next words follow, shortest first."""
+        for end in self._ends(n, at):
+            value = self._body[at:end]
+            if 0 < len(value) <= self._longest and fixed in (None, value):
+                yield value
+
+    def _ends(self, n: int, at: int) -> Iterator[int]:
         words, body = self._wording.words[n + 1], self._body
         if n + 1 == len(self._wording.names):
-            ends: Sequence[int] = [len(body) - len(words)]
-        else:
-            ends = range(at + 1, min(at + self._longest, len(body)) + 1)
-        for end in ends:
-            value = body[at:end]
-            if 0 < len(value) <= self._longest and body.startswith(words, end) and fixed in (None, value):
-                yield value
+            yield len(body) - len(words)
+            return
+        end, last = body.find(words, at + 1), min(at + self._longest, len(body))
+        while 0 <= end <= last:
+            yield end
+            end = body.find(words, end + 1)
 
 
 @lru_cache(maxsize=64)

@@ -55,15 +55,19 @@ class RenderingCarrier(WebCarrier):
 
     settings: RenderingSettings
     THANKS: ClassVar[str]
+    _newest: tuple[str, Fitted | None] | None = None
 
     @property
     def address(self) -> str:
         return self.settings.endpoint
 
     def fitted(self, text: Text) -> Fitted | None:
-        """The template of a text and its values."""
-        s = self.settings
-        return fit(s.templates, s.PLACEHOLDER, unsigned(text.body, s.sign_name), s.longest_parameter)
+        """The template of a text and its values; texts of one notice come one after another and share them."""
+        if self._newest is None or self._newest[0] != text.body:
+            s = self.settings
+            found = fit(s.templates, s.PLACEHOLDER, unsigned(text.body, s.sign_name), s.longest_parameter)
+            self._newest = (text.body, found)
+        return self._newest[1]
 
     def refs(self, batch: Batch, text: Text) -> tuple[str, ...]:
         return one_ref(batch.ref, text)

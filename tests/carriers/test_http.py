@@ -432,6 +432,9 @@ async def test_a_text_may_travel_in_a_national_encoding(provider: Provider, gate
     other = Gateway()
     assert type(await answer(provider, other, PLAYSMS, "", charset="ascii")).__name__ == "Rejected"
     assert len(provider.asked) == 1
+    settings = carriers.settings_of(http.Carrier, "main", table(PLAYSMS, charset="gbk"))
+    assert http.Carrier.objection(settings, RAIN) is None
+    assert http.Carrier.objection(settings, "好👍") == ("gbk 写不出“👍”", "gbk cannot write 👍")
 
 
 # -- calls that are odd ----------------------------------------------------------------------------------------
