@@ -9,7 +9,7 @@ Policy
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +24,15 @@ from gateway.store import officials as rows
 from gateway.worktime import Clock
 
 SHORTEST_PASSWORD = 10
+ROLE_NAMES: Mapping[Role, str] = {
+    Role.AUTHOR: "起草",
+    Role.APPROVER: "审批",
+    Role.CLERK: "窗口",
+    Role.DIRECTOR: "主任",
+    Role.ADMIN: "管理",
+    Role.AUDITOR: "审计",
+}
+"""Roles as officials call them."""
 _hasher = PasswordHasher()
 
 
@@ -39,8 +48,8 @@ class Official:
     def needs(self, *any_of: Role) -> None:
         """Refused unless the official has one of these roles."""
         if self.roles.isdisjoint(any_of):
-            wanted = " / ".join(any_of)
-            raise Refused(f"{self.name} 没有这项权限（需要 {wanted}）", f"{self.login} lacks the role: {wanted}")
+            wanted, called = " / ".join(any_of), "、".join(ROLE_NAMES[role] for role in any_of)
+            raise Refused(f"{self.name} 没有这项权限（要有角色：{called}）", f"{self.login} lacks the role: {wanted}")
 
     def sees(self, area: str) -> bool:
         """Whether something of this area lies in the official's sight."""

@@ -122,6 +122,8 @@ _MOBILE_IN_TEXT = re.compile(
     f"(?<!{_D})(?:(?:[+＋]|[0０][0０])?[8８][6６]{_GAP}|[0０])?"
     f"[1１][3-9３-９]{_D}{_GAP}{_D}{_GAP}{_D}{_D}{_GAP}{_D}{_GAP}{_D}{_D}{_D}{_D}(?!{_D})"
 )
+# 15 to 19 characters, grouped as people group them; the last of an identity card may be an X.
+_CARD_IN_TEXT = re.compile(f"(?<!{_D})(?:{_D}[ \\-]?){{14,18}}[0-9０-９XxＸｘ](?!{_D})")
 
 
 def parse(raw: object) -> Phone:
@@ -170,6 +172,16 @@ def mask(number: str) -> str:
 def mask_text(text: str) -> str:
     """`text` with every mainland mobile number in it masked, country code and separators dropped."""
     return _MOBILE_IN_TEXT.sub(_masked, text)
+
+
+def mask_numbers(text: str) -> str:
+    """`mask_text`, and of every number as long as that of an identity or a bank card the last four characters."""
+    return mask_text(_CARD_IN_TEXT.sub(_card, text))
+
+
+def _card(found: re.Match[str]) -> str:
+    digits = [char for char in unicodedata.normalize("NFKC", found[0]) if char.isalnum()]
+    return "*" * (len(digits) - 4) + "".join(digits[-4:])
 
 
 def _masked(found: re.Match[str]) -> str:

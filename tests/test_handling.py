@@ -483,6 +483,65 @@ async def test_a_complaint_is_never_shown_to_the_window_complained_about(hall: H
         await hall.cases.open_subs(number, ["minzheng"], by=handler)
 
 
+async def test_a_complaint_beside_an_open_case_is_a_case_of_its_own(hall: Hall) -> None:
+    await hall.hears("民政窗口的人态度太差了 骂我妈")
+    first, second = await hall.all_cases()
+    assert (first.window, first.restricted) == ("minzheng", False)
+    assert (second.window, second.kind, second.about, second.restricted) == ("xinfang", "complaint", "minzheng", True)
+    theirs = (await hall.cases.show(NUMBER, by=officer_of(hall, "minzheng"))).events
+    assert not any("态度" in event.body for event in theirs)
+    await hall.hears(f"{second.number} 今天又骂了")
+    assert len(await hall.all_cases()) == 2
+
+
+async def test_a_case_that_turns_out_to_be_about_its_window_leaves_it_at_once(hall: Hall) -> None:
+    accused = officer_of(hall, "minzheng")
+    await hall.cases.mark(NUMBER, about="minzheng", by=accused)
+    found = await case(hall)
+    assert (found.window, found.restricted, found.officer) == ("xinfang", True, None)
+    with pytest.raises(NotFound):
+        await hall.cases.show(NUMBER, by=accused)
+    with pytest.raises(Refused, match="about this window"):
+        await hall.cases.hand_back(NUMBER, "退回", by=officer_of(hall, "xinfang"))
+
+
+async def test_no_part_of_a_complaint_is_split_off_to_whom_it_is_about(hall: Hall) -> None:
+    await hall.hears("还有低保的事")
+    second = (await hall.cases.show(NUMBER)).events[-1]
+    await hall.cases.mark(NUMBER, about="caizheng", by=CLERK)
+    with pytest.raises(Refused, match="about this window"):
+        await hall.cases.split(NUMBER, [second.id], "caizheng", by=DIRECTOR)
+
+
+async def test_a_complaint_about_the_petitions_desk_is_not_its_own(sqlite_store: Store) -> None:
+    hall = Hall(sqlite_store, ManualClock(at("2026-03-02T09:30")))
+    await hall.hears("信访那个接待的人骂我 推三阻四")
+    found = await hall.only_case()
+    assert (found.window, found.about, found.restricted) == ("front-desk", "xinfang", True)
+
+
+async def test_a_number_is_never_cut_in_a_title(sqlite_store: Store) -> None:
+    hall = Hall(sqlite_store, ManualClock(at("2026-03-02T09:30")))
+    await hall.hears("问一下我爸的残疾证到底多会儿能办下来我人在外地回不去我爸身份证612725197001011234")
+    assert (await hall.only_case()).title == "问一下我爸的残疾证到底多会儿能办下来我人在外地回不去我爸身份证"
+
+
+async def test_how_much_time_is_left(hall: Hall) -> None:
+    told = {
+        "2026-03-02T10:00": "剩5天",
+        "2026-03-09T10:00": "今天",
+        "2026-03-09T18:00": "已超期",
+        "2026-03-11T09:00": "超2天",
+    }
+    for moment, left in told.items():
+        await later(hall, moment)
+        assert hall.cases.left(await case(hall))[0] == left
+    await hall.cases.ask_papers(NUMBER, ["照片"], by=CLERK)
+    assert hall.cases.left(await case(hall))[0] == "停着"
+    await hall.cases.close(NUMBER, "办好了", by=CLERK)
+    assert hall.cases.left(await case(hall)) == ("", "")
+
+
 async def test_its_number_is_masked_for_other_windows_and_unknown_officers_see_nothing(hall: Hall) -> None:
     number = await complaint(hall)
     shown = await hall.cases.show(number, by=officer_of(hall, "caizheng"))

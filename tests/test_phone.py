@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberType, carrier
 
 from gateway.errors import Refused
-from gateway.phone import REASONS, Operator, Phone, explain, local, mask, mask_text, mobile, operator, parse
+from gateway.phone import (
+    REASONS,
+    Operator,
+    Phone,
+    explain,
+    local,
+    mask,
+    mask_numbers,
+    mask_text,
+    mobile,
+    operator,
+    parse,
+)
 
 MOBILE = Phone("+8613800130001", True, Operator.MOBILE, None)
 MAINLAND_LANDLINE = phonenumbers.format_number(phonenumbers.example_number("CN"), phonenumbers.PhoneNumberFormat.E164)
@@ -330,6 +342,20 @@ def test_a_mask_shows_seven_characters_at_most(number: str) -> None:
     masked = mask(number)
     assert len(masked) == len(local(number))
     assert len(masked.replace("*", "")) == (7 if len(masked) >= 11 else 0)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("身份证612725197001011234。", "身份证**************1234。"),
+        ("612725 19700101 123X", "**************123X"),
+        ("卡６２１７００１２３４５６７８９０１２３", "卡***************0123"),
+        ("件号26070100014，电话13800130001", "件号26070100014，电话138****0001"),
+        ("20260701093000123456789012", "20260701093000123456789012"),
+    ],
+)
+def test_numbers_of_cards_are_masked_too(written: str, told: str) -> None:
+    assert mask_numbers(written) == told
 
 
 @given(

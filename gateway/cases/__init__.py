@@ -113,6 +113,10 @@ class Cases:
         found = await self._store.read(self._moving.alike, number, by)
         return [self.book.sight.masked_row(row, by) for row in found]
 
+    def left(self, case: Case) -> tuple[str, str]:
+        """How much time is left until a case is due, or since, in working days; in Chinese and in English."""
+        return self.book.left(case)
+
     # -- answering -----------------------------------------------------------------------------------------------
 
     async def sign(self, number: str, *, by: Official) -> None:

@@ -28,6 +28,7 @@ from gateway.templates import Template
 from gateway.worktime import Calendar, Clock, Hours, OfficeHours
 
 FRONT_DESK = "front-desk"
+PETITIONS = "xinfang"
 
 
 class Book:
@@ -74,6 +75,11 @@ class Book:
     def desk(self, code: str) -> Window:
         """The window of a case; the front desk for one that the hall no longer has."""
         return self.config.hall.window(code) or self.front_desk
+
+    def apart_from(self, code: str) -> Window:
+        """Who takes what a window may not have: the petitions desk, else the front desk, else any other."""
+        desks = [self.config.hall.window(PETITIONS), self.front_desk, *self.config.hall.windows]
+        return next((desk for desk in desks if desk is not None and desk.code != code), self.front_desk)
 
     # -- writing down ------------------------------------------------------------------------------------------
 
@@ -163,6 +169,19 @@ class Book:
 
     def today(self) -> date:
         return self.clock.now().astimezone(self.config.site.zone).date()
+
+    def left(self, case: Any) -> tuple[str, str]:
+        """How much time a case has, in working days; nothing is left of one that is finished."""
+        if case.due_at is None or case.state == CaseState.CLOSED:
+            return "", ""
+        if case.waiting_since is not None:
+            return "停着", "paused"
+        now = self.clock.now()
+        day, today = self.office.day(case.due_at - timedelta(milliseconds=1)), self.today()
+        days = sum(self.calendar.is_workday(min(day, today) + timedelta(n + 1)) for n in range(abs((day - today).days)))
+        if case.due_at <= now:
+            return (f"超{days}天", f"{days} d late") if days else ("已超期", "late")
+        return (f"剩{days}天", f"{days} d") if days else ("今天", "today")
 
     def begins(self, at: datetime) -> str:
         """From when the clocks of a text run, for the person; empty in office time."""

@@ -27,6 +27,7 @@ from gateway.triage import Understanding
 from gateway.words import Intent
 
 TITLE_CHARACTERS = 40
+NUMERALS = "0123456789０１２３４５６７８９"
 BAD = 2
 """This rating and what is below it opens a case again."""
 BEHALF = ("我妈", "我爸", "我爷", "我奶", "我大", "我婆", "我公", "我姥", "我外", "我娃", "我儿", "我女", "父母")
@@ -79,7 +80,7 @@ class Intake:
                 "item": read.item,
                 "state": CaseState.OPEN,
                 "area": areas.pop() if len(areas) == 1 else self._book.config.site.area,
-                "title": said[:TITLE_CHARACTERS],
+                "title": title(said),
                 "behalf": next((word[1:] for word in BEHALF if word in said), None),
                 "broadcast_id": broadcast_id,
                 "source": first.source,
@@ -198,7 +199,14 @@ class Intake:
         others = [one for one in here if one.login != row.officer and today not in one.away]
         if others and row.officer is not None:
             return row.window, others[0].login
-        return self._book.front_desk.code, None
+        front = self._book.front_desk.code
+        return (front if front != row.about else row.window), None
+
+
+def title(said: str) -> str:
+    """The beginning of what was said; a number that would be cut is left out, for a part of it cannot be masked."""
+    cut = said[:TITLE_CHARACTERS]
+    return cut.rstrip(NUMERALS) if said[TITLE_CHARACTERS - 1 : TITLE_CHARACTERS + 1].isdigit() else cut
 
 
 def _kind(read: Understanding) -> str:

@@ -18,6 +18,7 @@ from gateway import words
 from gateway.cases import promises
 from gateway.cases.book import Book
 from gateway.cases.handling import Handling
+from gateway.cases.intake import title
 from gateway.cases.numbers import issue_number
 from gateway.clocks import Promise
 from gateway.config import Window
@@ -76,6 +77,8 @@ class Moving:
         """The number of the new case that those texts make."""
         row = self._book.unclosed(db, number, by)
         desk = self._book.window(window)
+        if row.about and desk.code == row.about:
+            raise Refused("投诉的就是这个窗口，不能拆给它", "it is about this window")
         said = [one for one in rows.events(db, row.id) if one.kind == Happened.TEXT]
         chosen = [one for one in said if one.id in event_ids]
         if len(chosen) != len(set(event_ids)) or not chosen:
@@ -131,12 +134,12 @@ class Moving:
         """A case like another with some of its texts, at another window; its row."""
         day = self._book.today()
         kind = promises.CONSULT if row.kind == promises.UNCLEAR else row.kind
-        title = " ".join(" ".join(one.body for one in said).split())[:40]
+        begins = title(" ".join(" ".join(one.body for one in said).split()))
         made = rows.add(
             db,
             {name: getattr(row, name) for name in COPIED}
             | {"number": issue_number(day, rows.next_count(db, day)), "window": desk.code, "kind": kind}
-            | {"state": CaseState.OPEN, "title": title, "opened_at": self._book.clock.now(), "parent_id": parent_id},
+            | {"state": CaseState.OPEN, "title": begins, "opened_at": self._book.clock.now(), "parent_id": parent_id},
         )
         promised = promises.promise(self._book.config, desk, kind, None, urgent=row.urgent)
         self._opening(db, made, said[0], promised, why)

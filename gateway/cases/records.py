@@ -2,6 +2,7 @@
 
 Policy
 - Whatever is corrected is an event with the old and the new value, so that a wrong correction can be seen and undone.
+- A case that turns out to be about the window that has it goes to the petitions desk at once.
 - The export has the columns that hotline platforms import, so that nothing is typed twice; restricted cases are in it
   for directors alone.
 - Published is what the site publishes at all and what somebody opted in case by case: finished, answered by text, and
@@ -97,6 +98,8 @@ class Records:
         data = {"before": {name: _shown(name, value) for name, value in before.items()}, "after": told}
         self._book.note(db, row, Happened.MARKED, by, self._book.clock.now(), data=data)
         rows.change(db, row.id, **given)
+        if given.get("about") == row.window:
+            self._take_away(db, row, by)
         if "phone" in given:
             self._move_others(db, row, given["phone"], by)
         self._book.audit(db, by, "case.mark", row, data)
@@ -108,6 +111,13 @@ class Records:
             raise Refused(f"没有事项 {given['item']}", f"no item {given['item']}")
         if given.get("about"):
             self._book.window(given["about"])
+
+    def _take_away(self, db: Connection, row: Any, by: Official) -> None:
+        """A case does not stay at the window that it turns out to be about."""
+        moved = {"from": row.window, "to": self._book.apart_from(row.window).code}
+        why = "投诉的就是原窗口"
+        self._book.note(db, row, Happened.HANDED_OVER, by, self._book.clock.now(), body=why, data=moved)
+        self._book.settle(db, row, window=moved["to"], officer=None)
 
     def _move_others(self, db: Connection, row: Any, phone: str, by: Official) -> None:
         """A changed number: the person's other open cases come along."""
@@ -153,7 +163,7 @@ class Records:
             phones.local(case.phone) if phones.parse(case.phone).mobile else case.phone,
             promises.KINDS[row.kind],
             case.title,
-            "\n".join(from_person if case.phone == row.phone else map(phones.mask_text, from_person)),
+            "\n".join(from_person if case.phone == row.phone else map(phones.mask_numbers, from_person)),
             row.area,
             self._book.desk(row.window).name,
             self._at(row.opened_at),
@@ -205,7 +215,7 @@ class Records:
 
         def hide(text: str) -> str:
             plain = known.sub(lambda found: swaps[found[0]], text)
-            return digits.sub("（号码略）", phones.mask_text(plain))
+            return digits.sub("（号码略）", phones.mask_numbers(plain))
 
         return hide
 
@@ -220,7 +230,7 @@ def _was_corrected(row: Any, events: Sequence[Any]) -> bool:
 def _example(row: Any, events: Sequence[Any]) -> Corrected:
     """Of the texts that opened it alone: what came later speaks of what was said before."""
     first = next(event.body for event in events if event.kind == Happened.TEXT)
-    return Corrected(phones.mask_text(" ".join(first.split())), row.window, row.kind, row.item or "")
+    return Corrected(phones.mask_numbers(" ".join(first.split())), row.window, row.kind, row.item or "")
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -126,7 +126,7 @@ class Sight:
         if not case.restricted or by is None or self._trusted(by) or self.window(by) == case.window:
             return case
         name, behalf = ("某人" if case.name else None), ("某人" if case.behalf else None)
-        title = phones.mask_text(case.title)
+        title = phones.mask_numbers(case.title)
         return replace(case, phone=phones.mask(case.phone), title=title, name=name, behalf=behalf)
 
     def masked_row(self, row: Any, by: Official | None) -> Case:
@@ -136,4 +136,4 @@ class Sight:
     def masked_event(self, event: Event, case: Case, by: Official | None) -> Event:
         """An event of it, numbers in its words masked where the case's own is."""
         hides = self.masked(case, by) is not case
-        return replace(event, body=phones.mask_text(event.body)) if hides else event
+        return replace(event, body=phones.mask_numbers(event.body)) if hides else event

@@ -26,6 +26,7 @@ from gateway.cli import (
     cases,
     codes,
     duty,
+    inbound,
     notices,
     offers,
     officials,
@@ -88,7 +89,7 @@ COMMANDS: Sequence[tuple[tuple[str, str], Mapping[str, Callable[..., None] | typ
     (
         ("来信", "What comes in"),
         {
-            "inbound": cases.inbound,
+            "inbound": inbound.inbound,
             "cases": cases.cases,
             "triage": triage.triage,
             "guide": offers.guide,

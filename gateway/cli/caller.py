@@ -4,7 +4,7 @@ Policy
 - The site is `--site`, else $GATEWAY_SITE, else the nearest directory upwards with a config.toml.
 - A verb that changes something is done by an official: `--as` or $GATEWAY_OFFICIAL, whose password is asked for, or
   taken from $GATEWAY_PASSWORD where nobody sits at a terminal. Reading asks for nobody: whoever may read the site's
-  files may read its database.
+  files may read its database. Who says who they are (`look`) is shown what that official may see, and no more.
 - Commands beside a running `serve` only write to the database; it sends what they queue.
 - What is logged goes to standard error, so that standard output holds the answer alone.
 """
@@ -67,6 +67,14 @@ class Caller:
     def read(self, work: Callable[[Gateway], Awaitable[T]]) -> T:
         """Do something that changes nothing."""
         return self._open(lambda gateway: work(gateway))
+
+    def look(self, work: Callable[[Gateway, Official | None], Awaitable[T]]) -> T:
+        """The same with the eyes of the official who was named, if one was; that takes no password: it shows less."""
+
+        async def seen(gateway: Gateway) -> T:
+            return await work(gateway, await gateway.officials.get(self.login) if self.login else None)
+
+        return self._open(seen)
 
     def act(self, work: Callable[[Gateway, Official], Awaitable[T]]) -> T:
         """Do something that an official signs for; their password is asked for first."""

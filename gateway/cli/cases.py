@@ -1,23 +1,22 @@
-"""Texts that come in and the cases they become.
+"""The verbs of clerks: what texts that came in have become, and what is done with it.
 
 Policy
 - People's numbers are masked, for lists stand on screens in a hall; `show --full-numbers` is for the clerk who calls
   back. What people wrote is shown as they wrote it, but for numbers in it, which are masked too.
-- `inbound` does what an operator's text does: stored first, then handled, here or by a running `serve`.
+- With `--as` a list or a case is what that official may see of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli import shown
-from gateway.cli.caller import caller
+from gateway.cli import casebook, shown
+from gateway.cli.caller import Caller, caller
 from gateway.cli.help import argument, noun, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
@@ -25,125 +24,12 @@ from gateway.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
-    from gateway.cases import Case, Conversation, Event
+    from gateway.cases import Case, Conversation
     from gateway.config import Config
     from gateway.officials import Official
 
 Number = Annotated[str, argument(("件号", "NUMBER"), zh="件的编号", en="the case's number")]
 FullNumbers = Annotated[bool, option("--full-numbers", zh="显示完整号码", en="show whole numbers")]
-
-EVENTS = {
-    "text": ("来信", "text"),
-    "acknowledged": ("已回执", "acknowledged"),
-    "signed": ("签收", "signed for"),
-    "replied": ("答复", "answered"),
-    "called": ("电话答复", "answered by phone"),
-    "asked_papers": ("要材料", "papers asked for"),
-    "papers_came": ("材料到了", "papers came"),
-    "breach": ("未一次告知", "not told at once"),
-    "extension_asked": ("申请延期", "extension asked for"),
-    "extended": ("延期", "extended"),
-    "extension_refused": ("不准延期", "extension refused"),
-    "handed_over": ("转办", "handed over"),
-    "handed_back": ("退回", "handed back"),
-    "split_off": ("拆出一件", "split off"),
-    "merged": ("并入一件", "merged"),
-    "sub_opened": ("分办", "parts opened"),
-    "step": ("进度", "step"),
-    "marked": ("更正", "corrected"),
-    "paged": ("险情已叫人", "paged"),
-    "warned": ("已提醒", "warned"),
-    "escalated": ("已督办", "escalated"),
-    "closed": ("办结", "closed"),
-    "solved": ("是否办成", "solved?"),
-    "rated": ("评价", "rated"),
-    "reminded": ("再问评价", "reminded"),
-    "reopened": ("重开", "reopened"),
-    "published": ("公开", "published"),
-}
-INTENTS = {
-    "consult": ("咨询", "consult"),
-    "optout": ("退订", "opt-out"),
-    "resume": ("恢复订阅", "resume"),
-    "help": ("求助菜单", "help"),
-    "feedback": ("反映情况", "feedback"),
-    "agency": ("代办", "agency"),
-    "complaint": ("投诉", "complaint"),
-    "status": ("查进度", "status"),
-    "rating": ("评价", "rating"),
-    "guide": ("办事指南", "guide"),
-    "subsidy": ("查补贴", "subsidy"),
-    "weather": ("查天气", "weather"),
-    "jobs": ("查岗位", "jobs"),
-    "signup": ("报名", "sign-up"),
-    "thanks": ("致谢，不开件", "thanks: no case"),
-    "spam": ("垃圾，不开件", "spam: no case"),
-    "unclear": ("归属不清，交首问前台", "unclear: at the front desk"),
-    "error": ("没有读懂，交首问前台", "not understood: at the front desk"),
-    "answer": ("回答了大厅的提问", "an answer to our question"),
-    "held": ("等回答是哪件事", "waits for which matter is meant"),
-}
-
-
-HOW = {
-    "text": ("短信办结", "by text"),
-    "phone": ("电话办结", "by phone"),
-    "counter": ("窗口办结", "at the counter"),
-    "spot": ("当场办结", "on the spot"),
-    "merged": ("并到", "merged into"),
-}
-STATES = {
-    "open": ("待办", "open"),
-    "answered": ("已答复", "answered"),
-    "waiting": ("等材料", "waiting for papers"),
-    "closed": ("已办结", "closed"),
-}
-IDLE = ("thanks", "spam")
-"""Those that open no case; where one is open they go on with it."""
-
-
-@verb("收一条短信，就像运营商送来的一样", "Take in a text as if an operator had brought it")
-def inbound(
-    ctx: typer.Context,
-    from_: Annotated[str, argument(("号码", "FROM"), zh="谁发的", en="who wrote it")],
-    text: Annotated[str, argument(("文字", "TEXT"), zh="写了什么", en="what they wrote")],
-    json: JsonFlag = False,
-) -> None:
-    found = caller(ctx).read(lambda gateway: _take(gateway, from_, text))
-    if json:
-        return shown.as_json(found)
-    intent = found["intent"]
-    shown.say(t(*INTENTS.get(intent, (intent, intent))) if intent else t("已存，等待处理", "stored, to be handled"))
-    if found["case"]:
-        number = found["case"]
-        idle = intent in IDLE
-        shown.say(t(f"记入件 {number}", f"added to case {number}") if idle else t(f"件号 {number}", f"case {number}"))
-    if found["answered"]:
-        shown.hint(t("自动答复已排队，由 gateway serve 发送。", "An answer is queued; gateway serve sends it."))
-    return None
-
-
-async def _take(gateway: Gateway, from_: str, text: str) -> dict[str, Any]:
-    from gateway.carriers import Received
-
-    stored, _ = await gateway.inbox.take("cli", Received("", from_, "", text, gateway.clock.now()))
-    await gateway.inbox.handle_now(from_)
-    row = next((one for one in await gateway.inbox.texts(limit=200) if one.id == stored), None)
-    found = {"id": stored, "intent": None, "case": None, "answered": False}
-    if row is None:
-        return found
-    number = await _case_of(gateway, row) if row.case_id is not None else None
-    return {**found, "intent": row.intent, "case": number, "answered": row.message_id is not None}
-
-
-async def _case_of(gateway: Gateway, text: Any) -> str | None:
-    """The number of the case that this text went to."""
-    for case in await gateway.cases.list(limit=1000):
-        if case.phone == text.phone:
-            events = (await gateway.cases.show(case.number)).events
-            if any(one.kind == "text" and one.body == text.body and one.at == text.received_at for one in events):
-                return case.number
-    return None
 
 
 @verb("待办和已答复的件，先到期的在前", "Cases that are not closed, those due first before the others")
@@ -168,12 +54,33 @@ def list_(
     who = caller(ctx)
     if window is not None:
         _known_window(who.config(), window)
-    found = who.read(lambda gateway: gateway.cases.list(window, wanted, limit=limit))
+    return _listed(
+        who,
+        lambda gateway, by: gateway.cases.list(window, wanted, limit=limit, by=by),
+        t("没有待办的件。", "No such cases."),
+        json=json,
+    )
+
+
+def _listed(
+    who: Caller,
+    find: Callable[[Gateway, Official | None], Awaitable[Sequence[Case]]],
+    none: str,
+    *,
+    json: bool,
+) -> None:
+    """Cases with the time that is left of each; `none` where there are none."""
+
+    async def work(gateway: Gateway, by: Official | None) -> tuple[Sequence[Case], list[tuple[str, str]], datetime]:
+        found = await find(gateway, by)
+        return found, [gateway.cases.left(one) for one in found], gateway.clock.now()
+
+    found, left, now = who.look(work)
     if json:
-        return shown.as_json([_plain(one, full=False) for one in found])
+        return shown.as_json([casebook.plain(one, full=False) for one in found])
     if not found:
-        return shown.say(t("没有待办的件。", "No such cases."))
-    return _show_cases(list(found), who.config())
+        return shown.say(none)
+    return casebook.table(found, left, now, who.config())
 
 
 def _state(word: str | None) -> Any:
@@ -181,69 +88,19 @@ def _state(word: str | None) -> Any:
 
     if word is None:
         return None
-    states = {said: state for state in CaseState for said in (state.value, *STATES[state.value])}
+    states = {said: state for state in CaseState for said in (state.value, *casebook.STATES[state.value])}
     if word not in states:
-        listed = [_stands(state.value) for state in CaseState]
+        listed = [casebook.state(state.value) for state in CaseState]
         raise typer.BadParameter(
             t(f"没有状态 {word}；有：{'、'.join(listed)}", f"no state {word}: {', '.join(listed)}")
         )
     return states[word]
 
 
-def _stands(state: str) -> str:
-    return t(*STATES[state])
-
-
 def _known_window(config: Config, code: str) -> None:
     if config.hall.window(code) is None:
         codes = [one.code for one in config.hall.windows]
         raise NotFound(f"没有窗口 {code}；有：{'、'.join(codes)}", f"no window {code}: {', '.join(codes)}")
-
-
-def _show_cases(found: list[Case], config: Config) -> None:
-    headings = (
-        t("件号", "number"),
-        t("窗口", "window"),
-        t("状态", "state"),
-        t("期限", "due"),
-        t("号码", "phone"),
-        t("内容", "about"),
-    )
-    rows = []
-    for one in found:
-        due = shown.when(one.due_at, config)
-        shown_phone, about = _masked(one.phone), _masked_text(one.title) or t("（空白）", "(blank)")
-        rows.append((one.number, _window(config, one.window), _stands(one.state), due, shown_phone, about))
-    shown.table(headings, rows, whole=(0, 3, 4))
-
-
-def _masked(number: str) -> str:
-    from gateway import phone
-
-    return phone.mask(number)
-
-
-def _local(number: str) -> str:
-    """As one dials it; a landline keeps its country code, for `phone.local` has no trunk 0."""
-    from gateway import phone
-
-    return phone.local(number) if phone.parse(number).mobile else number
-
-
-def _masked_text(text: str) -> str:
-    from gateway import phone
-
-    return phone.mask_text(text)
-
-
-def _window(config: Config, code: str) -> str:
-    window = config.hall.window(code)
-    return window.name if window else code
-
-
-def _plain(one: Case, *, full: bool) -> dict[str, Any]:
-    values: dict[str, Any] = shown.plain(one)
-    return values if full else {**values, "phone": _masked(one.phone), "title": _masked_text(one.title)}
 
 
 @verb("看一件：谁在什么时候说了什么", "Look at a case: who said what, and when")
@@ -254,95 +111,16 @@ def show(
     full_numbers: FullNumbers = False,
     json: JsonFlag = False,
 ) -> None:
+    async def work(gateway: Gateway, by: Official | None) -> tuple[Conversation, tuple[str, str]]:
+        found = await gateway.cases.show(number, by=by)
+        return found, gateway.cases.left(found.case)
+
     who = caller(ctx)
-    found = who.read(lambda gateway: gateway.cases.show(number))
+    found, left = who.look(work)
     if json:
-        masked = [event if full_numbers else replace(event, body=_masked_text(event.body)) for event in found.events]
-        events = [shown.plain(event) for event in masked]
-        more = {"why": [list(line) for line in found.why], "holding": dict(found.holding)}
-        return shown.as_json({**_plain(found.case, full=full_numbers), **more, "events": events})
-    _show_conversation(found, who.config(), full=full_numbers)
-    return _show_why(found, who.config()) if why else None
-
-
-def _show_why(found: Conversation, config: Config) -> None:
-    shown.say("")
-    shown.say(t("期限怎么来的", "How the due dates came about"))
-    for line in found.why:
-        shown.say(f"- {t(*line)}")
-    for window, minutes in found.holding.items():
-        name, hours = _window(config, window), f"{minutes / 60:.1f}"
-        shown.say(t(f"- {name}手里 {hours} 小时（办公时间）", f"- {hours} office hours at {name}"))
-
-
-def _show_conversation(found: Conversation, config: Config, *, full: bool) -> None:
-    case = found.case
-    shown.say(f"{t('件', 'Case')} {case.number}  {_stands(case.state)}")
-    rows = [
-        (t("窗口", "window"), _window(config, case.window)),
-        (t("类型", "kind"), _kind(case)),
-        (t("号码", "phone"), _local(case.phone) if full else _masked(case.phone)),
-        (t("来信人", "from"), case.name),
-        (t("替谁问", "on behalf of"), case.behalf),
-        (t("经办", "officer"), case.officer),
-        (t("别的系统的编号", "elsewhere"), case.external),
-        (t("来信时间", "opened"), shown.when(case.opened_at, config)),
-        (t("签收期限", "to be signed"), shown.when(case.signed_due_at, config) if not case.signed_at else None),
-        (t("首次答复期限", "first answer due"), _unless(case.first_answer_at, shown.when(case.first_due_at, config))),
-        (t("期限", "due"), shown.when(case.due_at, config)),
-        (t("等材料，自", "waits for papers since"), shown.when(case.waiting_since, config)),
-        (t("办结时间", "closed"), shown.when(case.closed_at, config)),
-        (t("办成了", "solved"), {True: t("是", "yes"), False: t("否", "no"), None: None}[case.solved]),
-        (t("评价", "rating"), case.rating),
-        (t("回的群发", "about broadcast"), case.broadcast_id),
-        (t("分办", "parts"), " ".join(found.subs) or None),
-        (t("总件", "part of"), found.parent),
-    ]
-    shown.facts(rows)
-    for event in found.events:
-        body = event.body if full else _masked_text(event.body)
-        moved = (
-            f"{_window(config, event.data['from'])} → {_window(config, event.data['to'])} "
-            if event.data.get("to")
-            else ""
-        )
-        kind = t(*EVENTS.get(event.kind, (event.kind, event.kind)))
-        title = f"{shown.when(event.at, config)}  {kind}  {_who(event.who)}"
-        shown.text_box(title.rstrip(), f"{moved}{body}{_details(event)}")
-
-
-def _details(event: Event) -> str:
-    """What an event says beside its words."""
-    data = event.data
-    known: dict[str, Callable[[], str]] = {
-        "papers": lambda: "、".join(data["papers"]),
-        "days": lambda: t(f"（{data['days']} 个工作日）", f" ({data['days']} working days)"),
-        "asked": lambda: t(f"（{data['asked']} 个工作日）", f" ({data['asked']} working days)"),
-        "how": lambda: t(*HOW.get(data["how"], (data["how"], data["how"]))),
-        "why": lambda: t(f"（{data['why']}）", f" ({data['why']})"),
-        "number": lambda: f" {data['number']}",
-        "numbers": lambda: " ".join(data["numbers"]),
-        "told": lambda: "、".join(data["told"]),
-        "value": lambda: f"（{data['value']}）" if not event.body else "",
-    }
-    return " ".join(say() for name, say in known.items() if data.get(name))
-
-
-def _unless(met: object, due: str | None) -> str | None:
-    return None if met else due
-
-
-def _kind(case: Case) -> str:
-    from gateway.cases import KINDS
-
-    marks = [t("急", "urgent")] * case.urgent + [t("保密", "restricted")] * case.restricted
-    return " ".join([KINDS.get(case.kind, case.kind), *marks])
-
-
-def _who(login: str) -> str:
-    from gateway.officials import SYSTEM
-
-    return t("系统", "system") if login == SYSTEM.login else login
+        return casebook.as_json(found, full=full_numbers)
+    casebook.conversation(found, left, who.config(), full=full_numbers)
+    return casebook.why(found, who.config()) if why else None
 
 
 @verb("签收：这件归我办", "Sign for a case: it is mine")
@@ -430,8 +208,9 @@ def handover(
     window: Annotated[str, argument(("窗口", "WINDOW"), zh="windows.toml 里的代码", en="its code in windows.toml")],
     reason: Annotated[str, argument(("原因", "REASON"), zh="为什么", en="why")],
 ) -> None:
-    caller(ctx).act(lambda gateway, by: gateway.cases.handover(number, window, reason, by=by))
-    shown.say(t(f"已转给 {window}。", f"Handed over to {window}."))
+    who = caller(ctx)
+    who.act(lambda gateway, by: gateway.cases.handover(number, window, reason, by=by))
+    shown.say(t(f"已转给{casebook.window(who.config(), window)}。", f"Handed over to {window}."))
 
 
 @verb("退回：派错了窗口", "Hand back: it was assigned wrongly")
@@ -495,13 +274,12 @@ def step(
 
 @verb("问的差不多的件", "Open cases that ask much the same")
 def alike(ctx: typer.Context, number: Number, json: JsonFlag = False) -> None:
-    who = caller(ctx)
-    found = who.read(lambda gateway: gateway.cases.alike(number))
-    if json:
-        return shown.as_json([_plain(one, full=False) for one in found])
-    if not found:
-        return shown.say(t("没有差不多的件。", "None asks the same."))
-    return _show_cases(list(found), who.config())
+    _listed(
+        caller(ctx),
+        lambda gateway, by: gateway.cases.alike(number, by=by),
+        t("没有差不多的件。", "None asks the same."),
+        json=json,
+    )
 
 
 @verb("一个答复给几件，可以存起来以后再用", "One answer to many cases, kept if it is to be used again")

@@ -48,7 +48,7 @@ def board(
     json: JsonFlag = False,
 ) -> None:
     who = caller(ctx)
-    found = who.read(lambda gateway: gateway.scores.board(month, "officer" if officers else "window"))
+    found = who.look(lambda gateway, by: gateway.scores.board(month, "officer" if officers else "window", by=by))
     if json:
         return shown.as_json([_plain(one) for one in found])
     headings = (
@@ -97,7 +97,7 @@ def _plain(one: Standing) -> dict[str, Any]:
 @verb("一个窗口或一个人的每一分：件、规则、版本、为什么", "Each point of a window or an officer, with its reason")
 def show(ctx: typer.Context, subject: Subject, month: MonthOption = None, json: JsonFlag = False) -> None:
     who = caller(ctx)
-    found = who.read(lambda gateway: gateway.scores.show(subject, month))
+    found = who.look(lambda gateway, by: gateway.scores.show(subject, month, by=by))
     if json:
         standing = _plain(found.standing)
         return shown.as_json({**standing, "points": [shown.plain(one) for one in found.points]})
@@ -210,7 +210,7 @@ def decide(
 @verb("列出等裁定的申诉", "List the appeals that wait for a director")
 def appeals(ctx: typer.Context, json: JsonFlag = False) -> None:
     who = caller(ctx)
-    found = who.read(lambda gateway: gateway.scores.appeals())
+    found = who.look(lambda gateway, by: gateway.scores.appeals(by=by))
     if json:
         return shown.as_json(found)
     if not found:
@@ -275,9 +275,9 @@ def summary(
     who = caller(ctx)
     _check(by, form, out)
     if cases is not None:
-        listed = who.read(lambda gateway: gateway.scores.cases_of(cases, *span))
+        listed = who.look(lambda gateway, by: gateway.scores.cases_of(cases, *span, by=by))
         return _show_cases(listed, who.config(), json=json)
-    found = who.read(lambda gateway: gateway.scores.summary(*span))
+    found = who.look(lambda gateway, by: gateway.scores.summary(*span, by=by))
     if xlsx is not None:
         _write(xlsx, found)
     if form is not None and out is not None:
@@ -373,7 +373,7 @@ def _show_cases(found: Listed, config: Config, *, json: bool) -> None:
             one.window,
             shown.state(one.state),
             *(shown.when(at, config) for at in (one.opened_at, one.due_at, one.closed_at)),
-            phone.mask_text(one.title),
+            phone.mask_numbers(one.title),
         )
         for one in found.cases
     ]

@@ -227,6 +227,14 @@ def text_box(title: str, body: str) -> None:
         show(Padding(body, (0, 0, 0, 2)))
 
 
+def noted(line: str) -> None:
+    """Something about what stands above it, folded under its own beginning."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    show(Padding(Text(line, style="dim"), (0, 0, 0, 2)))
+
+
 def texts(samples: Iterable[tuple[str, str]]) -> None:
     """Texts as they are sent, each once, with the masked numbers that get it."""
     to: dict[str, list[str]] = {}

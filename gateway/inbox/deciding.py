@@ -234,6 +234,8 @@ class Deciding:
         return None if message_id is None else Decision(Intent.HELD, None, message_id)
 
     def _join(self, db: Connection, reading: Reading, row: Any) -> Decision:
+        if _must_be_kept_apart(reading.understood, row):
+            return self._open(db, reading, reading.understood)
         asks = reading.idle is None
         row = self._cases.intake.join(db, row, reading.texts, reading.understood, asks=asks)
         intent = reading.intent if reading.intent in CASE_INTENTS or not asks else Intent.CONSULT
@@ -273,6 +275,12 @@ class Deciding:
         else:
             row = self._cases.intake.open(db, reading.texts, read)
         return Decision(Intent.ERROR, row.id)
+
+
+def _must_be_kept_apart(read: Understanding, row: Any) -> bool:
+    """Whether a text complains about a window of the hall: whoever has the case, or had it, is never to see that."""
+    complains = read.intent is Intent.COMPLAINT and bool(read.about)
+    return complains and not (row.restricted and row.about == read.about)
 
 
 _ANSWERS: Mapping[Asked, Callable[[Deciding, Connection, Any, Reading], Decision | None]] = {

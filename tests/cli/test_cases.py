@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.conftest import Gateway
-from gateway.cli.cases import INTENTS
+from gateway.cli.inbound import INTENTS
 from gateway.words import Intent
 
 
@@ -29,7 +29,7 @@ def test_a_question_becomes_a_case_and_is_answered(gateway: Gateway, site: Path)
     assert gateway("cases", "list").fine().out == "没有待办的件。\n"
     shown = gateway("cases", "show", number).fine().out
     assert "可以在家认证" in shown
-    assert "首问前台 要上门" in shown
+    assert "要上门（民政社保 → 首问前台）" in shown
     assert "13800130017" not in shown
     assert [one["state"] for one in gateway("cases", "list", "--state", "closed", "--json").fine().json] == ["closed"]
 
@@ -81,6 +81,36 @@ def test_a_conversation_is_told_in_words_and_numbers_as_one_dials_them(gateway: 
     assert "+86" not in shown
     abroad = gateway("inbound", "0912-0000000", "低保咋停了", "--json").fine().json["case"]
     assert "+869120000000" in gateway("cases", "show", abroad, "--full-numbers").fine().out
+
+
+def test_whoever_says_who_they_are_sees_what_is_theirs_to_see(gateway: Gateway, site: Path) -> None:
+    for login in ("he-fang", "zhao-ting"):
+        gateway("official", "add", login, "--name", login, "--roles", "clerk", "--as", "li").fine()
+    text = "民政窗口那个女的态度差得很 我电话13800130011 身份证612725197001011234"
+    number = gateway("inbound", "13800130011", text, "--json").fine().json["case"]
+    assert number in gateway("cases", "list").fine().out
+    other = gateway("cases", "list", "--as", "zhao-ting").fine().out
+    assert number in other and "[保密]" in other
+    assert gateway("cases", "list", "--as", "he-fang").fine().out == "没有待办的件。\n"
+    assert gateway("cases", "show", number, "--as", "he-fang").code == 1
+    seen = gateway("cases", "show", number, "--full-numbers", "--as", "zhao-ting").fine().out
+    assert "13800130011" not in seen and "612725197001011234" not in seen
+    assert "投诉的窗口" in seen and "民政社保" in seen
+    assert gateway("summary", "--as", "he-fang").err.startswith("he-fang 没有这项权限（要有角色：主任")
+    assert gateway("cases", "list", "--as", "nobody").err == "没有这位工作人员：nobody\n"
+
+
+def test_a_case_is_told_in_the_words_of_the_hall(gateway: Gateway, site: Path) -> None:
+    number = asked(gateway)
+    gateway("cases", "sign", number, "--as", "wang").fine()
+    gateway("cases", "mark", number, "--external", "12345-77", "--urgent", "--as", "wang").fine()
+    assert (
+        gateway("cases", "handover", number, "caizheng", "发钱的事", "--as", "wang").fine().out == "已转给财政惠农。\n"
+    )
+    lines = [line.strip() for line in gateway("cases", "show", number).fine().out.splitlines()]
+    assert any(line.endswith("来信1") for line in lines)
+    assert any(line.startswith("归口：") for line in lines)
+    assert "别的系统的编号：（没有） → 12345-77；急件：否 → 是" in lines
 
 
 def test_every_intent_has_its_words() -> None:
