@@ -1,4 +1,7 @@
-"""A played modem over TCP or over a pseudo-terminal, and a gateway's side that keeps all it is told."""
+"""A played modem over TCP or over a pseudo-terminal, and a gateway's side that keeps all it is told.
+
+`Gsm` is the modem as the suite of all carriers needs it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 from gateway.carriers import Answer, Items, Links, Receipt, Received, Text, settings_of
 from gateway.carriers.gsm import Carrier
 from gateway.carriers.gsm.rehearsal import Behaviour, Modem, listen
+from tests.carriers.rig import Rig as Conforming
 
 QUICK: dict[str, Any] = {
     "pause": 0.0,
@@ -132,9 +136,65 @@ async def rig(kind: str = "tcp", **behaviour: Any) -> AsyncIterator[Rig]:
         else:
             server = await listen(modem, "127.0.0.1", 0)
             made.port = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            made.unplug = lambda: modem._cut()
+            made.unplug = modem.cut
             ends.callback(server.close)
         yield made
         for carrier in made.carriers:
             await carrier.close()
     await asyncio.sleep(0.01)  # cut connections are closed in the loop's next turns
+
+
+class Gsm(Conforming):
+    """One text at a time; what is too fast for the network is told to come later."""
+
+    protocol = "gsm"
+    secret = "2468"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modem = Modem(Behaviour())
+        self.server: asyncio.Server | None = None
+        self.port = 0
+
+    def options(self) -> dict[str, Any]:
+        return QUICK | {"port": f"tcp://127.0.0.1:{self.port}", "pin": self.secret, "service_code": self.sender}
+
+    async def start(self, **behaviour: Any) -> None:
+        slow = {"defer": 0.5} if behaviour.pop("rate", 0.0) else {}
+        self.modem = Modem(Behaviour(pin=self.secret, receipt_after=0.0, **{"latency": 0.0} | behaviour | slow))
+        self.server = await listen(self.modem, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        self.modem.stop()
+        if self.server is not None:
+            self.server.close()
+        await asyncio.sleep(0.01)
+
+    def bodies(self) -> dict[str, list[str]]:
+        return self.modem.bodies()
+
+    def say(self, phone: str, body: str) -> None:
+        self.modem.say(phone, body)
+
+    def report(self, answer: Any, *, delivered: bool = True) -> None:
+        for taken in self.modem.seen.taken:
+            if taken.phone == answer.text.phone:
+                self.modem.report(taken, 0x00 if delivered else 0x46)
+
+    def hold(self) -> None:
+        self.modem.holding = True
+
+    def release(self) -> None:
+        self.modem.release()
+
+    def drop(self) -> None:
+        self.modem.cut()
+
+    @property
+    def unacknowledged(self) -> int:
+        return self.modem.unacknowledged
+
+    @property
+    def most_unanswered(self) -> int:
+        return self.modem.seen.most_unanswered

@@ -14,9 +14,10 @@ from gateway.errors import Unavailable
 from gateway.model import ReceiptState
 from gateway.text import parts
 from tests.carriers.line_operator import Line
+from tests.carriers.modem import Gsm
 from tests.carriers.rig import Cmpp2, Cmpp3, Rig, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, texts
 
-RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, Line)
+RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, Gsm, Line)
 
 LONG = "【枣原镇】" + "关于2026年城乡居民基本养老保险待遇领取资格认证的通知：" * 6 + "联系电话0912-0000500。𠮷😀完"
 
@@ -90,11 +91,12 @@ async def test_a_cut_link_leaves_what_was_unanswered_uncertain(rig: Rig) -> None
     await rig.start(**words())
     carrier = await rig.opened(in_flight=4)
     rig.hold()
-    carrier.submit(texts(4))
-    await rig.desk.until(lambda: rig.most_unanswered == 4)
+    count = min(4, carrier.free)  # some take no more than one
+    carrier.submit(texts(count))
+    await rig.desk.until(lambda: rig.most_unanswered == count)
     rig.drop()
-    answers = await rig.desk.answered(4)
-    assert len(answers) == 4 and all(isinstance(answer, Uncertain) for answer in answers)
+    answers = await rig.desk.answered(count)
+    assert len(answers) == count and all(isinstance(answer, Uncertain) for answer in answers)
     assert carrier.free == 0 or carrier.free == carrier.capacity  # one that opens links on demand may open them again
 
 
@@ -102,11 +104,12 @@ async def test_no_answer_in_time_is_uncertain(rig: Rig) -> None:
     await rig.start(**words())
     carrier = await rig.opened(answer_seconds=0.2)
     rig.hold()
-    carrier.submit(texts(2))
-    assert all(isinstance(answer, Uncertain) for answer in await rig.desk.answered(2))
+    count = min(2, carrier.free)
+    carrier.submit(texts(count))
+    assert all(isinstance(answer, Uncertain) for answer in await rig.desk.answered(count))
     rig.release()  # what comes too late is answered for already
-    await rig.desk.until(lambda: carrier.free == carrier.capacity)
-    assert len(rig.desk.answers) == 2
+    await rig.desk.until(lambda: carrier.free == carrier.capacity or rig.desk.failures)
+    assert len(rig.desk.answers) == count
 
 
 async def test_nobody_there_is_unavailable(rig: Rig) -> None:
@@ -127,7 +130,7 @@ async def test_in_flight_is_never_above_its_limit(rig: Rig) -> None:
             carrier.submit(batch)
         await rig.desk.until(lambda: carrier.free)
     await rig.desk.answered(60)
-    assert rig.most_unanswered == 5
+    assert rig.most_unanswered == carrier.capacity <= 5
     assert sum(map(len, rig.bodies().values())) == 60
 
 
@@ -143,9 +146,10 @@ async def test_a_text_longer_than_the_window_leaves_within_it(rig: Rig) -> None:
 async def test_an_orderly_end_leaves_nothing_in_flight(rig: Rig) -> None:
     await rig.start(**words(latency=0.05))
     carrier = await rig.opened()
-    carrier.submit(texts(4))
+    count = min(4, carrier.free)
+    carrier.submit(texts(count))
     await carrier.close()
-    assert [type(answer) for answer in rig.desk.answers] == [Accepted] * 4
+    assert [type(answer) for answer in rig.desk.answers] == [Accepted] * count
     assert carrier.free == 0
     assert not rig.desk.failures
     await carrier.close()  # twice does nothing

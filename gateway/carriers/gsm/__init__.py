@@ -177,7 +177,7 @@ class Carrier(carriers.Carrier):
             ) from error
 
     async def close(self) -> None:
-        """A text that has partly left is finished if that takes no longer than `CLOSE_SECONDS`."""
+        """A text whose turn has come, or that has partly left, is finished within `CLOSE_SECONDS`."""
         opened, self._opened = self._opened, False
         self._closing.set()
         self._submitted.set()
@@ -220,11 +220,14 @@ class Carrier(carriers.Carrier):
     # -- out -----------------------------------------------------------------------------------------------------
 
     async def _send_on(self) -> None:
-        while not self._closing.is_set():
+        """Until we are closing; the text whose turn it is then still leaves."""
+        while True:
             await self._submitted.wait()
             self._submitted.clear()
-            while self._flying and not self._closing.is_set():
+            while self._flying:
                 await self._send(self._flying[0])
+                if self._closing.is_set():
+                    return
 
     async def _send(self, flight: Flight) -> None:
         """Send a text and answer it."""

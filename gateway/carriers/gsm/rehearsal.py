@@ -80,6 +80,7 @@ class Seen:
     commands: list[str] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    most_unanswered: int = 0
     deleted: int = 0
     acknowledged: int = 0
 
@@ -96,6 +97,8 @@ class Modem:
         self.seen = Seen()
         self.network = 1
         self.hanging = False
+        self.holding = False
+        """While set, texts are taken and not answered."""
         self.storage: dict[str, dict[int, str]] = {"SM": {}, "SR": {}}
         self.locked, self.tries = bool(behaviour.pin), _TOTAL
         self._dice = random.Random(behaviour.seed)
@@ -103,6 +106,7 @@ class Modem:
         self._cut: Callable[[], None] = lambda: None
         self._number = 254
         self._long = 0
+        self._held: list[str] = []
         self._waiting: deque[tuple[str, str]] = deque()
         self._unacknowledged: deque[tuple[str, str]] = deque()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -124,6 +128,16 @@ class Modem:
     def disconnected(self, write: Callable[[bytes], None]) -> None:
         if self._write == write:
             self._write = None
+
+    def cut(self) -> None:
+        """Break the line."""
+        self._cut()
+
+    @property
+    def unacknowledged(self) -> int:
+        """What it has for us that is neither deleted nor acknowledged."""
+        stored = sum(map(len, self.storage.values()))
+        return stored + len(self._waiting) + len(self._unacknowledged)
 
     def stop(self) -> None:
         """Say nothing more."""
@@ -148,6 +162,7 @@ class Modem:
             return
         self._prompted = False
         if end == b"\x1a":
+            self.seen.most_unanswered = max(self.seen.most_unanswered, 1 + len(self._held))
             self._later(self.behaviour.latency, lambda: self._submitted(said))
         else:
             self._say("OK")
@@ -175,6 +190,13 @@ class Modem:
     def revive(self) -> None:
         """It answers again."""
         self.hanging = False
+
+    def release(self) -> None:
+        """Answer what was held back."""
+        self.holding = False
+        held, self._held = self._held, []
+        for octets in held:
+            self._submitted(octets)
 
     # -- commands ------------------------------------------------------------------------------------------------
 
@@ -284,6 +306,8 @@ class Modem:
     # -- out -----------------------------------------------------------------------------------------------------
 
     def _submitted(self, octets: str) -> None:
+        if self.holding:
+            return self._held.append(octets)
         self.seen.times.append(asyncio.get_running_loop().time())
         end = self.script.popleft() if self.script else self._fate()
         if end == HANG:
