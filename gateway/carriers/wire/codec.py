@@ -59,7 +59,7 @@ class Codec:
         if layout is None:
             return Pdu(f"0x{command:08X}", dict(zip(self._names, head, strict=True)))
         values = layout.unpack(frame, self.header)
-        values.update(zip(self._names, head, strict=True))
+        values.update(zip(self._names, head, strict=False))
         return Pdu(layout.name, values)
 
     def frames(self, buffer: bytearray) -> Iterator[bytes]:

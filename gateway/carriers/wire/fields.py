@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ Value = Any
 """int, str, bytes, or a tuple of str."""
 Values = Mapping[str, Value]
 
+FEW = 6
+"""Fields that are looked up one by one sooner than all together."""
 _INTEGERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -95,28 +97,40 @@ class Fixed(Step):
 
     def __init__(self, fields: Sequence[Field], counts: Mapping[str, str]) -> None:
         self.names = tuple(field.name for field in fields)
-        self._struct = struct.Struct("!" + "".join(field.code for field in fields))
-        self._defaults = {field.name: _packed(field) for field in fields}
-        self._octets = [(at, f.name, f.size) for at, f in enumerate(fields) if f.kind != "int"]
-        self._counts = [(at, f.name, counts[f.name]) for at, f in enumerate(fields) if f.name in counts]
-        self._texts = tuple(field.name for field in fields if field.kind == "text")
         self.octets = tuple(field.name for field in fields if field.kind == "raw")
-        self._pick = operator.itemgetter(*self.names, self.names[0])  # of two at least, so that it is a tuple
+        self._struct = struct.Struct("!" + "".join(field.code for field in fields))
+        self._plan = [(field.name, _packed(field)) for field in fields]
+        self._defaults = dict(self._plan)
+        self._sizes = {field.name: field.size for field in fields if field.kind != "int"}
+        self._counts = [(field.name, counts[field.name]) for field in fields if field.name in counts]
+        self._texts = tuple(field.name for field in fields if field.kind == "text")
+        self._pick = operator.itemgetter(*self.names) if len(self.names) > FEW else None
 
     def pack(self, values: Values, out: list[bytes]) -> None:
-        args = list(self._pick({**self._defaults, **values}))
-        for at, name, counted in self._counts:
-            args[at] = _count(name, counted, values)
-        for at, name, size in self._octets:
-            value = args[at]
-            if value.__class__ is not bytes:
-                value = args[at] = _octets(name, value)
-            if len(value) > size:
-                raise _too_long(name, len(value), size)
         try:
-            out.append(self._struct.pack(*args[:-1]))
+            out.append(self._struct.pack(*self._args(values)))
         except struct.error as error:
             raise Malformed(f"数值放不进字段：{error}", f"a value does not fit its field: {error}") from None
+
+    def _args(self, values: Values) -> Iterable[Value]:
+        """The values in order. Only those that were given are looked at: defaults fit."""
+        checked = self._checked(values) if self._sizes or self._counts else {}
+        if self._pick is None:
+            return [checked.get(name, values.get(name, default)) for name, default in self._plan]
+        picked: tuple[Value, ...] = self._pick({**self._defaults, **values, **checked})
+        return picked
+
+    def _checked(self, values: Values) -> dict[str, Value]:
+        """Text as octets, and the counts."""
+        sizes, found = self._sizes, {}
+        for name, size in sizes.items():
+            if name in values:
+                found[name] = octets = _octets(name, values[name])
+                if len(octets) > size:
+                    raise _too_long(name, len(octets), size)
+        for name, counted in self._counts:
+            found[name] = _count(name, counted, values)
+        return found
 
     def unpack(self, frame: bytes, at: int, values: MutableMapping[str, Value]) -> int:
         try:
@@ -125,7 +139,8 @@ class Fixed(Step):
             raise _cut(self.names[0], at) from None
         values.update(zip(self.names, found, strict=True))
         for name in self._texts:
-            values[name] = as_text(values[name])
+            octets = values[name]
+            values[name] = as_text(octets) if octets[0] else ""
         return at + self._struct.size
 
 
@@ -262,12 +277,12 @@ class Tagged(Step):
         self.octets = tuple(field.name for field in table.values() if field.kind == "raw")
 
     def pack(self, values: Values, out: list[bytes]) -> None:
-        for name, value in values.items():
-            if name in self._by_name:
-                tag, field = self._by_name[name]
-                octets = _tagged(field, value)
-            elif name.startswith("0x"):
-                tag, octets = int(name, 16), _octets(name, value)
+        for name in values:
+            known = self._by_name.get(name)
+            if known is not None:
+                tag, octets = known[0], _tagged(known[1], values[name])
+            elif name[:2] == "0x":
+                tag, octets = int(name, 16), _octets(name, values[name])
             else:
                 continue
             out.append(struct.pack("!HH", tag, len(octets)) + octets)
@@ -376,8 +391,8 @@ def _count(name: str, counted: str, values: Values) -> int:
 
 
 def _octets(name: str, value: Value) -> bytes:
-    if isinstance(value, bytes):
-        return value
+    if value.__class__ is bytes:
+        return value  # type: ignore[no-any-return]
     try:
         return str(value).encode("latin-1")
     except UnicodeEncodeError:
