@@ -35,7 +35,7 @@ soak: $(DEVREADY)
 
 # A million mutated frames per codec; the tests take ten thousand.
 fuzz: $(DEVREADY)
-	FUZZ=1000000 $(BIN)/python -m pytest tests/carriers/test_fuzz.py tests/carriers/test_gsm_pdu.py -k "mutated"
+	FUZZ=1000000 $(BIN)/python -m pytest tests/carriers/test_mutations.py tests/carriers/test_gsm_pdu.py -k mutat
 
 bench: $(DEVREADY)
 	$(BIN)/python -m benchmarks.outbox $(BENCH)

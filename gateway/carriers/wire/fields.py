@@ -122,8 +122,8 @@ class Fixed(Step):
 
     def _checked(self, values: Values) -> dict[str, Value]:
         """Text as octets, and the counts."""
-        sizes, found = self._sizes, {}
-        for name, size in sizes.items():
+        found: dict[str, Value] = {}
+        for name, size in self._sizes.items():
             if name in values:
                 found[name] = octets = _octets(name, values[name])
                 if len(octets) > size:
@@ -392,7 +392,7 @@ def _count(name: str, counted: str, values: Values) -> int:
 
 def _octets(name: str, value: Value) -> bytes:
     if value.__class__ is bytes:
-        return value  # type: ignore[no-any-return]
+        return value
     try:
         return str(value).encode("latin-1")
     except UnicodeEncodeError:
