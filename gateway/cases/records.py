@@ -6,18 +6,18 @@ Policy
 - The export has the columns that hotline platforms import, so that nothing is typed twice; restricted cases are in it
   for directors alone.
 - Published is what the site publishes at all and what somebody opted in case by case: finished, answered by text, and
-  with every number, name and village taken out of the words.
+  with whoever it is about taken out of the words (`anonymous`); so are the examples to learn from.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from gateway import phone as phones
-from gateway.cases import promises
+from gateway.cases import anonymous, promises
 from gateway.cases.book import Book
 from gateway.errors import Refused
 from gateway.model import CaseState, Happened
@@ -53,6 +53,9 @@ STATES = {
     CaseState.WAITING: "等材料",
     CaseState.CLOSED: "已办结",
 }
+FORM = "form"
+"""The source of what was typed into a web page, whose last line may say who wrote it."""
+_SIGNED = re.compile(r"\n（[^（）\n]*）\s*$")
 _SPOKEN = (Happened.TEXT, Happened.REPLIED, Happened.CALLED)
 
 
@@ -67,7 +70,7 @@ class Published(NamedTuple):
 
 
 class Corrected(NamedTuple):
-    """A case whose reading an official corrected, as an example to learn from: numbers in the words are masked."""
+    """A case whose reading an official corrected, as an example to learn from, without people."""
 
     text: str
     window: str
@@ -131,7 +134,17 @@ class Records:
         """Cases finished in that span that lay at another window in the end, or whose kind or item was corrected."""
         found = [row for row in rows.between(db, since, until, by.area, closed=True) if self._may_teach(row, by)]
         events = rows.events_of(db, [row.id for row in found], (Happened.TEXT, Happened.MARKED))
-        return [_example(row, events[row.id]) for row in found if _was_corrected(row, events[row.id])]
+        wrong = [row for row in found if _was_corrected(row, events[row.id])]
+        known = self._names(db, [event.body for row in wrong for event in events[row.id]])
+        return [self._example(db, row, events[row.id], known) for row in wrong]
+
+    def _example(self, db: Connection, row: Any, events: Sequence[Any], known: Collection[str]) -> Corrected:
+        """Of the texts that opened it alone: what came later speaks of what was said before."""
+        first = next(_unsigned(row, event.body) for event in events if event.kind == Happened.TEXT)
+        said = " ".join(first.split())
+        names = {*self._names_of(db, row), *known, *anonymous.named(said)}
+        plain = anonymous.hide(said, names, self._villages).replace(anonymous.NUMBER, "").replace(anonymous.ADDRESS, "")
+        return Corrected(" ".join(plain.split()), row.window, row.kind, row.item or "")
 
     def _may_teach(self, row: Any, by: Official) -> bool:
         whole = row.merged_into is None and row.parent_id is None
@@ -192,32 +205,39 @@ class Records:
             return []
         found = [row for row in rows.between(db, since, until, "", closed=True) if row.publish]
         events = rows.events_of(db, [row.id for row in found], _SPOKEN)
-        return [one for row in found if (one := self._public(db, row, events[row.id])) is not None]
+        known = self._names(db, [event.body for row in found for event in events[row.id]])
+        return [one for row in found if (one := self._public(db, row, events[row.id], known)) is not None]
 
-    def _public(self, db: Connection, row: Any, events: Sequence[Any]) -> Published | None:
+    def _public(self, db: Connection, row: Any, events: Sequence[Any], known: Collection[str]) -> Published | None:
         answers = [event.body for event in events if event.kind in (Happened.REPLIED, Happened.CALLED)]
         if row.state != CaseState.CLOSED or not answers:
             return None
-        hidden = self._hidden(db, row)
-        asked = " ".join(event.body for event in events if event.kind == Happened.TEXT)
+        asked = " ".join(_unsigned(row, event.body) for event in events if event.kind == Happened.TEXT)
+        mine = {*self._names_of(db, row), *known, *anonymous.named(asked), *anonymous.named(answers[-1])}
+        question, answer = (anonymous.hide(one, mine, self._villages) for one in (asked, answers[-1]))
         closed = row.closed_at.astimezone(self._book.config.site.zone)
         kind, desk = promises.KINDS[row.kind], self._book.desk(row.window).name
-        return Published(f"{closed:%Y-%m}", kind, desk, hidden(asked), hidden(answers[-1]))
+        return Published(f"{closed:%Y-%m}", kind, desk, question, answer)
 
-    def _hidden(self, db: Connection, row: Any) -> Any:
-        """Takes numbers, the names of whoever has this number, and villages out of words."""
-        names = [person.name for person in people.by_phone(db, row.phone)]
-        names += [name for name in (row.name, row.behalf) if name and len(name) > 1]
-        villages = [area.name for area in self._book.config.areas]
-        swaps = {**dict.fromkeys(villages, "某村"), **dict.fromkeys(names, "某人")}
-        known = re.compile("|".join(map(re.escape, sorted(swaps, key=len, reverse=True))) or "(?!)")
-        digits = re.compile(r"\d{5,}[\dXx]?")
+    def _names(self, db: Connection, texts: Iterable[str]) -> set[str]:
+        """Names of the roster and of officers that stand in these texts."""
+        looks_like = {name for text in texts for name in anonymous.candidates(text)}
+        return people.known_names(db, looks_like) | {one.name for one in self._book.config.duty.officers}
 
-        def hide(text: str) -> str:
-            plain = known.sub(lambda found: swaps[found[0]], text)
-            return digits.sub("（号码略）", phones.mask_numbers(plain))
+    def _names_of(self, db: Connection, row: Any) -> list[str]:
+        """Whoever has the case's number, and whom the case is known to be of and for."""
+        mine = [person.name for person in people.by_phone(db, row.phone)]
+        return [*mine, *(name for name in (row.name, row.behalf) if name and len(name) > 1)]
 
-        return hide
+    @property
+    def _villages(self) -> list[str]:
+        site = self._book.config.site
+        return [area.name for area in self._book.config.areas if area.code != site.area]
+
+
+def _unsigned(row: Any, body: str) -> str:
+    """What was written on the web form, without the line that says who wrote it."""
+    return _SIGNED.sub("", body) if row.source == FORM else body
 
 
 def _was_corrected(row: Any, events: Sequence[Any]) -> bool:
@@ -225,12 +245,6 @@ def _was_corrected(row: Any, events: Sequence[Any]) -> bool:
     marked = [event.data.get("after", {}) for event in events if event.kind == Happened.MARKED]
     moved = opening is not None and opening.data["window"] != row.window
     return moved or any(name in after for after in marked for name in ("kind", "item"))
-
-
-def _example(row: Any, events: Sequence[Any]) -> Corrected:
-    """Of the texts that opened it alone: what came later speaks of what was said before."""
-    first = next(event.body for event in events if event.kind == Happened.TEXT)
-    return Corrected(phones.mask_numbers(" ".join(first.split())), row.window, row.kind, row.item or "")
 
 
 def _shown(name: str, value: Any) -> Any:

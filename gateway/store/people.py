@@ -13,6 +13,9 @@ from sqlalchemy.sql.elements import ColumnElement
 from gateway.store.tables import person
 from gateway.store.types import sealed
 
+MANY = 500
+"""Names in one statement."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -87,3 +90,12 @@ def ids_by_key(db: Connection) -> dict[tuple[str, str], int]:
 def ids_of_names(db: Connection, names: Collection[str]) -> set[int]:
     """Everybody of these names."""
     return set(db.execute(select(person.c.id).where(person.c.name.in_(names))).scalars())
+
+
+def known_names(db: Connection, names: Collection[str]) -> set[str]:
+    """Those of `names` that somebody of the roster has."""
+    wanted, found = sorted(names), set[str]()
+    for start in range(0, len(wanted), MANY):
+        some = wanted[start : start + MANY]
+        found.update(db.execute(select(person.c.name).where(person.c.name.in_(some))).scalars())
+    return found
