@@ -186,7 +186,7 @@ class Settings(ListeningSettings):
         yield from super().problems()
         yield from choice("payer", self.payer, ("sp", "recipient"))
         yield from choice("alphabet", self.alphabet, ("ucs2", "gb18030"))
-        yield from fits(self, user=16, secret=16, listen_user=16, listen_secret=16, corp=5, service=10)
+        yield from fits(self, user=16, listen_user=16, corp=5, service=10)
         yield from fits(self, fee_value=6, given_value=6)
         if self.long not in (6, 7):
             yield "long", "长短信头是 6 或 7", "the header of long texts is 6 or 7"

@@ -224,7 +224,7 @@ class Settings(WireSettings):
         yield from choice("modes", self.modes, ("both", "pair"))
         yield from choice("version", self.version, tuple(VERSIONS))
         yield from choice("alphabet", self.alphabet, ("ucs2", "gb18030"))
-        yield from fits(self, user=8, secret=15, service=10, corp=8, product=21, fee_type=2, fee_code=6, fixed_fee=6)
+        yield from fits(self, user=8, service=10, corp=8, product=21, fee_type=2, fee_code=6, fixed_fee=6)
         if self.long not in (6, 7):
             yield "long", "长短信头是 6 或 7", "the header of long texts is 6 or 7"
         if self.fee_user > 255:

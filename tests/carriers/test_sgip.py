@@ -260,7 +260,6 @@ def test_two_runs_begin_to_count_at_different_numbers() -> None:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"secret": "x" * 17}, "secret"),
         ({"user": "大厅"}, "user"),
         ({"corp": "123456"}, "corp"),
         ({"node": 2**32}, "node"),
@@ -442,6 +441,12 @@ async def test_a_wrong_password_is_explained(rig: Sgip) -> None:
     with pytest.raises(Unavailable) as caught:
         await rig.opened(secret="wrong")
     assert "1" in caught.value.en and "密码" in caught.value.zh
+
+
+async def test_a_password_that_fits_no_login_is_explained(rig: Sgip) -> None:
+    await rig.start()
+    with pytest.raises(Unavailable, match="LoginPassword has 17 octets, at most 16"):
+        await rig.opened(secret="x" * 17)
 
 
 async def test_a_failed_receipt_has_state_and_error(rig: Sgip) -> None:

@@ -128,6 +128,7 @@ def _concat(elements: bytes) -> Concat | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def absolute(moment: datetime | None, width: int) -> str:
     """A time as SMPP writes it, `YYMMDDhhmmsstnnp`, in Beijing time; "" for none. SGIP's field has 16 octets."""
     if moment is None:
@@ -137,7 +138,13 @@ def absolute(moment: datetime | None, width: int) -> str:
 
 def stamp(moment: datetime) -> int:
     """MMDDHHMMSS as an integer, which is how the protocols of China date a login."""
-    return int(f"{moment.astimezone(BEIJING):%m%d%H%M%S}")
+    return _stamp(int(moment.timestamp()))
+
+
+@lru_cache(maxsize=16)
+def _stamp(second: int) -> int:
+    """SGIP dates every frame, and many leave in a second."""
+    return int(f"{datetime.fromtimestamp(second, BEIJING):%m%d%H%M%S}")
 
 
 def moment(text: str, default: datetime) -> datetime:

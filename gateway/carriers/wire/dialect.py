@@ -93,7 +93,7 @@ def choice(key: str, value: str, among: tuple[str, ...]) -> Iterator[tuple[str, 
 
 
 def fits(settings: Any, **most: int) -> Iterator[tuple[str, str, str]]:
-    """The problems of settings that go into fields of so many octets."""
+    """The problems of settings that go into fields of so many octets; of secrets only the login itself knows."""
     for key, size in most.items():
         value = getattr(settings, key)
         if not value.isascii() or len(value) > size:

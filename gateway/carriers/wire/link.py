@@ -126,7 +126,10 @@ class Link(asyncio.Protocol):
 
     async def log_in(self) -> None:
         """`Unavailable` says why it was not let in."""
-        self._write(self._dialect.login(self.mode, self._owner.now()))
+        try:
+            self._write(self._dialect.login(self.mode, self._owner.now()))
+        except Malformed as error:
+            raise Unavailable(f"登录写不出来：{error.zh}", f"the login cannot be written: {error.en}") from None
         self._flush()
         try:
             async with asyncio.timeout(self._settings.connect_seconds):
