@@ -98,7 +98,7 @@ class Gateway:
         if name not in self._protocols:
             account = self.config.carriers[name]
             kind = _protocol(name, account.protocol)
-            self._protocols[name] = kind, _own_settings(self.config, kind, account, account.with_secrets_named())
+            self._protocols[name] = kind, _own_settings(self.config, kind, account, account.with_secrets_made_up())
         kind, settings = self._protocols[name]
         return kind.objection(settings, body)
 
@@ -232,7 +232,7 @@ def cuttings(site: Config) -> Mapping[str, Cutting]:
 
 def _cutting(site: Config, account: Account) -> Cutting:
     kind = _protocol(account.name, account.protocol)
-    return kind.cutting(_own_settings(site, kind, account, account.with_secrets_named()))
+    return kind.cutting(_own_settings(site, kind, account, account.with_secrets_made_up()))
 
 
 Called = Callable[[Call, datetime], Reply]
@@ -316,7 +316,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
     for name, account in site.carriers.items():
         try:
             kind = _protocol(name, account.protocol)
-            _own_settings(site, kind, account, account.with_secrets_named())
+            _own_settings(site, kind, account, account.with_secrets_made_up())
         except Invalid as error:
             found += error.problems
         except Refused as error:

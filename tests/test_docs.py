@@ -5,12 +5,15 @@ The command reference itself, docs/cli.md, is generated and held in step by test
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
-from gateway import hall, offers, rota, rules, settings, templates
+from gateway import carriers, hall, offers, rota, rules, settings, templates
 from gateway.carriers.simulator import SimulatorSettings
 from gateway.cli import build
 from gateway.cli.help import hoisted
@@ -256,3 +259,59 @@ def test_no_number_is_anybodys() -> None:
     for path in PAGES:
         numbers = re.findall(r"(?<!\d)1[3-9]\d{9}(?!\d)", path.read_text(encoding="utf-8"))
         assert [one for one in numbers if not re.fullmatch(r"(138|182|133|189|130|186|192)0013\d{4}", one)] == []
+
+
+# -- carriers ------------------------------------------------------------------------------------------------------
+
+BUILT_IN = ("cmpp", "sgip", "smgp", "smpp", "gsm", "aliyun", "tencent", "http", "android", "simulator")
+SHARED_BY_WIRE = "四种运营商协议共有的键"
+OWN_ELSEWHERE = frozenset(settings.Carrier.model_fields) | {"signature", "codes"}
+"""Keys that every account has, and what the site says; they are in settings.md."""
+
+
+def carrier_section(name: str) -> str:
+    return next(
+        part for part in re.split(r"^## ", page("docs/carriers.md"), flags=re.M) if part.startswith(f"{name}\n")
+    )
+
+
+def carrier_tables(text: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for block in re.findall(r"^```toml\n(.*?)^```", text, flags=re.M | re.S):
+        found |= tomllib.loads(block)["carriers"]
+    return found
+
+
+def test_every_carrier_is_told() -> None:
+    found = set()
+    for module in pkgutil.iter_modules([str(ROOT / "gateway" / "carriers")]):
+        if hasattr(import_module(f"gateway.carriers.{module.name}"), "Carrier"):
+            kind = carriers.load(module.name)
+            found |= {module.name} if kind.__module__.startswith(f"gateway.carriers.{module.name}") else set()
+    assert found == set(BUILT_IN)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_its_table_works(name: str) -> None:
+    tables = carrier_tables(carrier_section(name))
+    assert tables
+    for called, table in tables.items():
+        assert table["protocol"] == name
+        account = settings.Carrier.model_validate({"name": called, **table})
+        kind = carriers.load(name)
+        shared = {key: getattr(account, key) for key in ("in_flight", "links", "receipts", "signature_place")}
+        own = {key: value for key, value in shared.items() if carriers.takes(kind, key)}
+        for key in ("service_code", "relogin_seconds"):
+            if carriers.takes(kind, key):
+                own[key] = getattr(account, key)
+        carriers.settings_of(kind, called, own | account.with_secrets_made_up())
+
+
+@pytest.mark.parametrize("name", BUILT_IN[:-1])
+def test_its_own_keys_are_told(name: str) -> None:
+    said = carrier_section(name)
+    if name in ("cmpp", "sgip", "smgp", "smpp"):
+        said += carrier_section(SHARED_BY_WIRE)
+    keys = {field.name for field in fields(carriers.load(name).Settings)} - OWN_ELSEWHERE
+    missing = {key for key in keys if not re.search(rf"\b{key}(_env)?\b", said)}
+    assert not missing
