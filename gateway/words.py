@@ -188,7 +188,7 @@ _FILLING = re.compile(
             "(?:太|真|实在)?烦(?:死|得很|人|心|不烦)?(?:我|人)?(?:了|得?很)?|太?(?:烦人|吵人|闹心)了?",  # 烦死了
             "谢谢.{0,2}|多谢|麻烦.{0,3}|打扰.{0,3}|求.{0,3}|真的?|你们?好|您好|同志|领导",
             "我?(?:已经|早就)*不是.{0,8}(?:人|的|了)|这个?号码?不是.{0,10}(?:人|的|了)",  # 我不是你们镇上的人
-            "我?的?(?:这个?)?号码?是?(?:新办|刚办|才办|新买|换了?主?人).{0,3}|发错.{0,3}",  # 这号是新办的
+            "我?的?(?:这个?)?号码?是?我?(?:新办|刚办|才办|新买|换了?主?人).{0,3}|发错.{0,3}",  # 这号是新办的
             "我?(?:已经|早就)*(?:不在|搬走|离开).{0,8}|我?又?不在家",  # 我早就不在那里住了
             "收不过来|看不过来|(?:短信)?太多了?|太频繁了?|一天.{0,4}[条个回]|天天发|(?:咋|怎么)老发",
             "没[啥甚什么]*用|用不[着上]|不需要|不要了|不看(?:短信)?|手机.{0,4}(?:满|爆|响).{0,3}|影响.{0,6}|骚扰.{0,4}",
@@ -203,6 +203,13 @@ _THANKS = re.compile(
     r"(?>给你们添麻烦|早上好|中午好|下午好|晚上好|新年好|节日快乐|办成|办好|你好|您好|你们|好的?|行|OK|收到|已阅|知道|晓得"
     r"|明白|清楚|谢谢|多谢|感谢|辛苦|麻烦|费心|劳烦|在吗|同志|您|你|大家|非常|太|了|啦|啊|哦|噢|嗯|哩)++"
 )
+_WISHES = re.compile(
+    r"(?=.*(?:祝|快乐|安康|如意|发财|吉祥|愉快))"
+    r"(?>恭祝|祝福|祝愿|祝|在此|提前|给|向|拜年|拜个早年|您和|你和|和|您|你们|你|大家|各位|大厅|领导|同志们?|工作人员|全体|全家|一家|家人|阖家"
+    r"|元旦|新春|春节|元宵|端午|中秋|国庆|重阳|佳节|新年好?|新的一年|节日|过年好|五一|[鼠牛虎兔龙蛇马羊猴鸡狗猪]年|大吉大利|大吉"
+    r"|快乐|安康|愉快|吉祥|如意|万事|事事|顺心|顺利|身体|健康|工作|幸福|美满|欢乐|团圆|恭喜|发财|平安|都|的|了|啊)++"
+)
+"""Wishes for a feast, and nothing else."""
 _THANKFUL = frozenset("👍🙏🌹👌😊😄❤💐🤝👏")
 _MARKETING = re.compile(r"(?:拒收|退订?)(?:请)?回复?[A-Z]{1,2}$|回复?[A-Z]{1,2}(?:退订?|拒收)$")
 
@@ -310,6 +317,8 @@ def _only_question_marks(text: str) -> bool:
 def opens_nothing(text: str, *, from_service: bool = False) -> Intent | None:
     """`thanks` or `spam` where nobody needs to do anything about the text; `from_service`: a 106 number sent it."""
     whole = normalise(text)
-    if (len(whole) <= _LONGEST_SAYING and _THANKS.fullmatch(whole)) or (not whole and not _THANKFUL.isdisjoint(text)):
+    if (len(whole) <= _LONGEST_SAYING and (_THANKS.fullmatch(whole) or _WISHES.fullmatch(whole))) or (
+        not whole and not _THANKFUL.isdisjoint(text)
+    ):
         return Intent.THANKS
     return Intent.SPAM if from_service and _MARKETING.search(whole) else None

@@ -139,6 +139,7 @@ async def test_papers_stop_the_finish_and_nothing_else(hall: Hall) -> None:
     assert (found.state, found.waiting_since) == (CaseState.OPEN, None)
     assert found.due_at == at("2026-03-10T17:30")
     assert (await hall.intents())[-1] == "answer"
+    assert (await hall.said())[-1].startswith(f"收到，编号{NUMBER}，交民政社保办，3月10日前答复您。")
 
 
 async def test_saying_which_papers_are_missing_signs_and_answers(hall: Hall) -> None:

@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, inspect, select
 
+from gateway import words
 from gateway.carriers import Receipt, Received
 from gateway.errors import Conflict, Refused
+from gateway.inbox import asking
 from gateway.inbox import Inbox
 from gateway.model import CaseState, ReceiptState, TextState, message_id
 from gateway.outbox import Outbox
@@ -165,6 +167,47 @@ async def test_with_several_cases_open_danger_is_a_case_of_its_own_and_pages(hal
     assert (case.urgent, case.window) == (True, "zhengwu")
     assert "paged" in [kind for kind, _ in await hall.events()]
     assert (await hall.said())[-1].startswith("收到，值班人员已经接到")
+
+
+async def test_who_answers_which_is_told_where_it_went_however_many_texts_were_sent_before(light: Hall) -> None:
+    await two_open(light)
+    for text in ("那个事咋弄下了", "2", "到底咋样了"):
+        light.clock.advance(601)
+        await light.hears(text)
+    light.clock.advance(601)
+    await light.hears("第二个")
+    assert (await light.said())[-1].startswith("收到，编号26030200025，")
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("2", 2),
+        ("２", 2),
+        ("12", 12),
+        ("二", 2),
+        ("两", 2),
+        ("〇", 0),
+        ("回1", 1),
+        ("我选3", 3),
+        ("第二个", 2),
+        ("1号", 1),
+    ],
+)
+def test_a_number_is_an_answer_however_it_is_written(said: str, number: int) -> None:
+    assert asking.digit(words.normalise(said)) == number
+
+
+@pytest.mark.parametrize("said", ["", "123", "二十", "2斤", "1或2", "回"])
+def test_what_is_no_number_of_a_list(said: str) -> None:
+    assert asking.digit(words.normalise(said)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "helped"), [("1", True), ("一", True), ("办成了", True), ("回2", False), ("还没有", False), ("3", None)]
+)
+def test_whether_it_helped(said: str, helped: bool | None) -> None:
+    assert asking.solved(words.normalise(said)) is helped
 
 
 async def test_an_unanswered_which_becomes_a_case_at_the_front_desk_from_the_first_text(hall: Hall) -> None:

@@ -143,6 +143,11 @@ def test_a_site_adds_words_of_its_own() -> None:
     assert words.read("住了价", ()) is None
 
 
+@pytest.mark.parametrize("text", ["祝您和家人端午安康，万事如意！", "给大家拜年了 新年快乐", "恭喜发财 马年大吉"])
+def test_wishes_for_a_feast_open_nothing(text: str) -> None:
+    assert words.opens_nothing(text) is Intent.THANKS
+
+
 @pytest.mark.parametrize(
     "text", ["谢谢", "謝謝你們", "收到", "好的知道了", "👍", "多谢 给你们添麻烦了", "麻烦了 办成了", "你好", "在吗"]
 )
@@ -151,7 +156,20 @@ def test_thanks_and_greetings_open_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["谢谢，我妈的养老认证咋办", "收到没", "办好了吗", "嗯", "了了了", "。。。", "", "不清楚", "你们好不好意思"]
+    "text",
+    [
+        "谢谢，我妈的养老认证咋办",
+        "收到没",
+        "办好了吗",
+        "嗯",
+        "了了了",
+        "。。。",
+        "",
+        "不清楚",
+        "你们好不好意思",
+        "端午放几天假",
+        "祝贺 我的低保批了没",
+    ],
 )
 def test_what_may_want_something_is_no_thanks(text: str) -> None:
     assert words.opens_nothing(text) is None

@@ -57,6 +57,11 @@ class Intake:
         """The phone's cases that were finished since then, the newest first."""
         return rows.closed_since(db, phone, since)
 
+    def paged_since(self, db: Connection, row: Any, since: datetime) -> bool:
+        """Whether the case called whoever is on duty since then."""
+        paged = rows.events_of(db, [row.id], [Happened.PAGED]).get(row.id, [])
+        return any(event.at >= since for event in paged)
+
     # -- opening and joining -----------------------------------------------------------------------------------
 
     def open(

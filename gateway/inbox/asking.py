@@ -28,7 +28,6 @@ TITLE_CHARACTERS = 10
 
 YES = frozenset(
     [
-        "1",
         "办成",
         "办成了",
         "办好",
@@ -45,7 +44,7 @@ YES = frozenset(
     ]
 )
 NO = frozenset(
-    ["2", "没办成", "没有办成", "没有", "没成", "没办好", "没解决", "没弄好", "还没", "还没有", "没", "不行", "没好"]
+    ["没办成", "没有办成", "没有", "没成", "没办好", "没解决", "没弄好", "还没", "还没有", "没", "不行", "没好"]
 )
 PAPERS_HERE = frozenset(
     [
@@ -77,14 +76,29 @@ _RATINGS: Mapping[int, str] = {
 }
 
 
+_CHOICE = re.compile(r"(?:我?选|回复?|第)?(?:([0-9]{1,2})|([零〇一二两三四五六七八九]))(?:个|件|号|项)?")
+_NUMERALS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+
+
 def rating(whole: str) -> int | None:
     """1 to 5 by digit or by word of a normalised text; None for anything else."""
-    return next((value for value, pattern in _RATINGS.items() if re.fullmatch(pattern, whole)), None)
+    said = re.sub("^回复?", "", whole)
+    return next((value for value, pattern in _RATINGS.items() if re.fullmatch(pattern, said)), None)
 
 
 def digit(whole: str) -> int | None:
-    """The one or two digits that a normalised text is; None for anything else."""
-    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) <= 2 else None
+    """The number that a normalised text is as an answer: 2, 二, 回2, 第二个; None for anything else."""
+    found = _CHOICE.fullmatch(whole)
+    if found is None:
+        return None
+    return int(found[1]) if found[1] else _NUMERALS[found[2]]
+
+
+def solved(whole: str) -> bool | None:
+    """Whether a normalised text says that it helped; None where it says neither."""
+    if whole in YES | NO:
+        return whole in YES
+    return {1: True, 2: False}.get(digit(whole) or 0)
 
 
 class Asking:
@@ -132,6 +146,7 @@ class Asking:
 
 
 def _same(whole: str) -> int | None:
-    if whole in ("1", "是", "是的", "还是", "还是这件", "同一件", "是这件"):
+    number = digit(whole)
+    if number == 1 or whole in ("是", "是的", "还是", "还是这件", "同一件", "是这件"):
         return 1
-    return 0 if whole in ("2", "0", "不是", "新的", "新的事", "另一件", "是新的", "是新的事") else None
+    return 0 if number in (0, 2) or whole in ("不是", "新的", "新的事", "另一件", "是新的", "是新的事") else None

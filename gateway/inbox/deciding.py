@@ -1,9 +1,10 @@
 """What is made of texts: the first of `STEPS` that knows what to do decides. All in one transaction.
 
 The order is the law of texts that come in: opting out before everything; an answer to an open question; a service word
-or an item's name as the whole text; a case number of this number's own; the only open case; several of them; a case
-that was just finished; a sentence that asks for what a service word gives; texts that open nothing; and else a new
-case, tagged with the broadcast it may answer. Sender extensions are not used: one constant number per signature.
+or an item's name as the whole text; a case number of this number's own; danger beside open cases; the only open case;
+several of them; a case that was just finished; a sentence that asks for what a service word gives; texts that open
+nothing; and else a new case, tagged with the broadcast it may answer. Sender extensions are not used: one constant
+number per signature.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gateway import words
 from gateway.answers import Answers
 from gateway.cases import UNCLEAR, Cases
 from gateway.config import Config
-from gateway.inbox.asking import HOLDING, NO, PAPERS_HERE, YES, Asking, digit, rating
+from gateway.inbox.asking import HOLDING, PAPERS_HERE, Asking, digit, rating, solved
 from gateway.inbox.consenting import Consenting, last_notice
 from gateway.inbox.guards import Guards
 from gateway.inbox.reading import Reader, Reading
@@ -30,6 +31,8 @@ from gateway.words import Intent, Topic
 NUMBERS_AT_MOST = 10
 """So many runs of digits of one text are looked up as case numbers."""
 FROM_DATA = frozenset({Intent.GUIDE, Intent.SUBSIDY, Intent.WEATHER, Intent.JOBS, Intent.SIGNUP, Intent.STATUS})
+DANGER_LASTS = timedelta(hours=2)
+"""What somebody writes so soon after whoever is on duty was called is about that."""
 FORM = "form"
 """The source of what was typed into a web page."""
 _SIGNUP = re.compile(r"(?:我?要?|[给替帮]\w{1,6}|取消|退)(?:报名\w{0,12}|报\d)|不报了")
@@ -67,6 +70,7 @@ class Deciding:
             self._prompt,
             self._service_word,
             self._named_case,
+            self._danger,
             self._only_open_case,
             self._idle,
             self._several_open,
@@ -118,6 +122,16 @@ class Deciding:
         row = self._own_number(db, reading)
         return self._join(db, reading, row) if row is not None else None
 
+    def _danger(self, db: Connection, reading: Reading) -> Decision | None:
+        """Danger is a matter of its own, or goes on about the urgent case that is open; nobody in it is asked which."""
+        opened = self._cases.intake.open_of(db, reading.phone)
+        urgent = [row for row in opened if row.urgent]
+        if reading.understood.danger and opened:
+            return self._join(db, reading, urgent[-1]) if urgent else self.new_matter(db, reading)
+        since = reading.now - DANGER_LASTS
+        paged = [row for row in urgent if self._cases.intake.paged_since(db, row, since)]
+        return self._join(db, reading, paged[-1]) if paged else None
+
     def _only_open_case(self, db: Connection, reading: Reading) -> Decision | None:
         opened = self._cases.intake.open_of(db, reading.phone)
         return self._join(db, reading, opened[0]) if len(opened) == 1 else None
@@ -126,12 +140,10 @@ class Deciding:
         return Decision(reading.idle) if reading.idle else None
 
     def _several_open(self, db: Connection, reading: Reading) -> Decision | None:
-        """Ask which; danger is a matter of its own. Where nobody can be asked the front desk finds out, in one case."""
+        """Ask which. Where nobody can be asked the front desk finds out: one case for all such texts."""
         opened = self._cases.intake.open_of(db, reading.phone)
         if not opened:
             return None
-        if reading.understood.danger:
-            return self.new_matter(db, reading)
         if asked := self._ask(db, reading, lambda: self._asking.which(db, reading, opened)):
             return asked
         unplaced = [row for row in opened if row.kind == UNCLEAR]
@@ -157,13 +169,14 @@ class Deciding:
     # -- answers to questions of ours ------------------------------------------------------------------------------
 
     def _solved(self, db: Connection, prompt: Any, reading: Reading) -> Decision | None:
-        if reading.whole not in YES | NO:
+        helped = solved(reading.whole)
+        if helped is None:
             return None
         row = self._cases.book.by_id(db, prompt.case_id)
         if row.state != CaseState.CLOSED:
             return None
         prompts.end(db, prompt.id, "answered", reading.now)
-        message_id = self._cases.intake.solved(db, row, reading.whole in YES, reading.last)
+        message_id = self._cases.intake.solved(db, row, helped, reading.last)
         return Decision(Intent.ANSWER, row.id, message_id)
 
     def _rated(self, db: Connection, prompt: Any, reading: Reading) -> Decision | None:
@@ -177,15 +190,15 @@ class Deciding:
         row = self._cases.book.by_id(db, prompt.case_id)
         if reading.whole not in PAPERS_HERE or row.waiting_since is None:
             return None
-        self._cases.intake.papers_told(db, row, reading.texts)
-        return Decision(Intent.ANSWER, row.id)
+        row = self._cases.intake.papers_told(db, row, reading.texts)
+        return Decision(Intent.ANSWER, row.id, self._acknowledge(db, replace(reading, prompted=True), row))
 
     def _which(self, db: Connection, prompt: Any, reading: Reading) -> Decision | None:
         chosen = self._asking.chosen(db, prompt, reading.whole)
         if chosen is None:
             return None
         prompts.end(db, prompt.id, "answered", reading.now)
-        held = self._held(db, reading)
+        held = replace(self._held(db, reading), prompted=True)
         made = self.new_matter(db, held) if chosen == 0 else self._join(db, held, chosen)
         ids = [text.id for text in held.texts]
         inbound.mark_handled(db, ids, reading.now, made.intent, made.case_id, None)
@@ -251,7 +264,8 @@ class Deciding:
         return self._open(db, reading, Understanding(Intent.UNCLEAR, FRONT_DESK, why=why))
 
     def _acknowledge(self, db: Connection, reading: Reading, row: Any) -> int | None:
-        if not self._guards.may_speak_first(db, reading, lambda answer: answer.case_id == row.id):
+        may_speak = self._guards.may_answer if reading.prompted else self._guards.may_speak_first
+        if not may_speak(db, reading, lambda answer: answer.case_id == row.id):
             return None
         danger = reading.understood.danger is not None
         return self._cases.intake.acknowledge(db, row, reading.texts[0], danger=danger)

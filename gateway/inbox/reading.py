@@ -29,6 +29,8 @@ class Reading:
     understood: Understanding
     answerable: bool
     now: datetime
+    prompted: bool = False
+    """Whether an answer to a question of ours let them go on."""
 
     @property
     def phone(self) -> str:

@@ -18,7 +18,7 @@ from gateway.store import Store
 from gateway.store.tables import case, inbound, message
 from gateway.worktime import ManualClock
 from tests.conversations import around, facts
-from tests.conversations.talk import Line, Talk, matches
+from tests.conversations.talk import NAME, Line, Talk, matches
 from tests.conversations.verbs import verbs
 from tests.desk import ACCOUNT, Hall
 
@@ -32,7 +32,6 @@ JOIN = timedelta(seconds=60)
 ALL = "全部"
 FORM = "form"
 _SPECIAL = re.compile(r"⏎|␀|〈([0-9A-F]{4,5})〉")
-_NAMED = re.compile(r"\{(\w+)\}")
 
 
 class Wrong(AssertionError):
@@ -150,7 +149,7 @@ class Player:
 
     def _said(self, text: str) -> str:
         """With what cannot be seen in a file, and with the numbers of cases that are known by name."""
-        named = _NAMED.sub(lambda found: self.names.get(found[1], found[0]), text)
+        named = re.sub(NAME, lambda found: self.names.get(found[0][1:-1], found[0]), text)
         return _SPECIAL.sub(_special, named)
 
     # -- what happens around ---------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
+NAME = r"\{[甲乙丙丁戊己庚辛壬癸]\}"
+"""What a case is called in a file; other words in braces are said as they stand."""
 
 _TITLE = re.compile(r"#\s*(.+)")
 _KINDS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -97,12 +99,12 @@ def matches(written: str, said: str, names: dict[str, str]) -> bool:
     A name stands for the same number wherever it is; one that is new is bound to the number found, if all matches.
     """
     pattern, bound = "", []
-    for piece in re.split(r"(…|\{\w+\})", written):
+    for piece in re.split(rf"(…|{NAME})", written):
         if piece == "…":
             pattern += ".*"
-        elif piece.startswith("{") and piece[1:-1] in names:
+        elif re.fullmatch(NAME, piece) and piece[1:-1] in names:
             pattern += re.escape(names[piece[1:-1]])
-        elif piece.startswith("{"):
+        elif re.fullmatch(NAME, piece):
             pattern += r"(\d{11,12})"
             bound.append(piece[1:-1])
         else:
