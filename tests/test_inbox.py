@@ -16,8 +16,7 @@ from sqlalchemy import insert, inspect, select
 from gateway import words
 from gateway.carriers import Receipt, Received
 from gateway.errors import Conflict, Refused
-from gateway.inbox import asking
-from gateway.inbox import Inbox
+from gateway.inbox import Inbox, asking
 from gateway.model import CaseState, ReceiptState, TextState, message_id
 from gateway.outbox import Outbox
 from gateway.store import Store, bulk, consent, open_store, parcels
