@@ -3,8 +3,8 @@
 Policy
 - Up to 100 texts of one template share a request. It is answered as a whole; where one text may be the reason of a
   refusal each is sent again by itself, for a refused request sent nothing.
-- References are the OutId that we choose per request, so that a text of which no answer came has one too; receipts
-  (SmsReport) bring it back with the number. Texts come by SmsUp.
+- References are made of the OutId that we choose per request and of the number, so that a text of which no answer came
+  has one too; receipts (SmsReport) bring both back. Texts come by SmsUp.
 """
 
 from __future__ import annotations
@@ -90,25 +90,33 @@ class Carrier(RenderingCarrier):
         if not isinstance(code, str):
             return unread(batch.texts, answered, partial(self.refs, batch))
         if code == "OK":
-            return [Accepted(text, one_ref(batch.ref, text)) for text in batch.texts]
+            return [Accepted(text, self.refs(batch, text)) for text in batch.texts]
         meaning = self.meaning("aliyun", code)
         verdict = judged(meaning, batch, partial(self.refs, batch))
         alone = isinstance(verdict, Wait | Refusal) or meaning.kind in ("signature", "uncertain") or code in SHARED
         return verdict if alone or len(batch.jobs) == 1 else Apart(code)
 
+    def refs(self, batch: Batch, text: Text) -> tuple[str, ...]:
+        return one_ref(ref_of(batch.ref, text.phone), text)
+
     @classmethod
     def item(cls, one: Mapping[str, Any], now: datetime) -> Receipt | Received | None:
         said = str(one.get("phone_number") or "")
         phone = parse(said).e164 or ""
-        if "success" in one and (ref := str(one.get("out_id") or one.get("biz_id") or "")):
+        if "success" in one and (out := str(one.get("out_id") or "")):
             good = one["success"] in (True, "true")
             state = ReceiptState.DELIVERED if good else ReceiptState.UNDELIVERED
             error = None if good else str(one.get("err_code") or "") or None
-            return Receipt(ref, phone, state, error, on_chinese_clocks(one.get("report_time"), now))
+            return Receipt(ref_of(out, phone), phone, state, error, on_chinese_clocks(one.get("report_time"), now))
         if "content" not in one or not said:
             return None
         ref, to = str(one.get("sequence_id") or ""), str(one.get("dest_code") or "")
         return Received(ref, phone or said, to, str(one["content"]), on_chinese_clocks(one.get("send_time"), now))
+
+
+def ref_of(out_id: str, phone: str) -> str:
+    """Of one text of a request, as its receipt can make it too."""
+    return f"{out_id}-{hashlib.sha256(f'{out_id} {phone}'.encode()).hexdigest()[:12]}"
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,7 @@ Policy
 - Calls (webhooks) are signed with HMAC-SHA256 over body and time: only a signature that fits and is younger than the
   tolerance is heard. Where the account has a token as well the address must end in it.
 - Of a long text the app tells that parts arrived but not which. So `sms:delivered` is a receipt for texts of one part
-  alone, and a long one is never called delivered; `sms:failed` speaks for any text. `receipts` is "one".
+  alone, and a long one is never called delivered; `sms:failed` speaks for any text.
 - The app speaks plain http: reach it over a USB cable (adb forward), which makes it an address of this machine, or put
   TLS in front of it.
 """
@@ -30,6 +30,7 @@ from gateway.carriers.verdicts import Answered, Batch, Job, Request, Verdict, on
 from gateway.carriers.web import WebCarrier, WebSettings
 from gateway.model import ReceiptState
 from gateway.phone import parse
+from gateway.text import measure
 
 PRIORITIES: Mapping[int, int] = {0: 127, 1: 50, 2: 0, 3: -50}
 """Ours -> the app's; from 100 on it heeds none of its own limits."""
@@ -46,7 +47,6 @@ class AndroidSettings(WebSettings):
     sim: int = 0
     signing_key: str = ""
     tolerance_seconds: int = 300
-    receipts: str = "one"
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
         yield from super().problems()
@@ -54,8 +54,6 @@ class AndroidSettings(WebSettings):
             yield ("url", *said)
         if self.sim not in range(4):
             yield "sim", "应为 0（由手机选）到 3", "should be 0 (the phone chooses) to 3"
-        if self.receipts != "one":
-            yield "receipts", "应为 one：每条短信只有一个回执", "should be one: there is one receipt per text"
 
 
 class Carrier(WebCarrier):
@@ -117,7 +115,7 @@ class Carrier(WebCarrier):
 
 def _id(batch: Batch, text: Text) -> str:
     """Ours; it says how many parts there are, for the app's events do not."""
-    return f"{batch.ref}-{text.parts}"
+    return f"{batch.ref}-{measure(text.body).parts}"
 
 
 # -- what comes in ---------------------------------------------------------------------------------------------

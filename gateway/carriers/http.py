@@ -42,6 +42,7 @@ from gateway.carriers.verdicts import (
 from gateway.carriers.web import WebCarrier, WebSettings
 from gateway.model import ReceiptState
 from gateway.phone import local, parse
+from gateway.text import Cutting
 
 PLACES = ("phone", "digits", "local", "body", "id", "parts", "secret", "token", "service_code")
 """`phone` is E.164, `digits` without its plus, `local` without +86; `id` is ours; `token` ends our own address."""
@@ -117,6 +118,11 @@ class Carrier(WebCarrier):
     @property
     def address(self) -> str:
         return self.settings.url
+
+    @classmethod
+    def cutting(cls, settings: Any) -> Cutting:
+        """Where the answer has an id for each part, parts are counted and told of one by one."""
+        return Cutting(header=6 if "*" in settings.answer.get("id", "") else 0)
 
     def prepare(self, text: Text) -> Job | Rejected:
         try:

@@ -3,7 +3,6 @@
 Policy
 - The provider adds the signature in front; an account may have it in our texts too, so that it shares a route with
   others: it is taken off, and the text that people read is the same.
-- There is one receipt per text, so the account's `receipts` is "one".
 - Calls are JSON and not signed by the provider: the address they go to ends in our token. Beside entries that can be
   read those that cannot are passed over, for they would be told again for ever.
 """
@@ -35,7 +34,6 @@ class RenderingSettings(WebSettings):
     templates: Mapping[str, str]
     endpoint: str = ""
     longest_parameter: int = 35
-    receipts: str = "one"
     signature_place: str = "carrier"
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
@@ -44,8 +42,6 @@ class RenderingSettings(WebSettings):
             yield ("endpoint", *said)
         for said in template_problems(self.templates, self.PLACEHOLDER):
             yield ("templates", *said)
-        if self.receipts != "one":
-            yield "receipts", "应为 one：每条短信只有一个回执", "should be one: there is one receipt per text"
         if self.signature_place == "back":
             yield "signature_place", "服务商把签名加在前面", "the provider puts the signature in front"
 

@@ -4,8 +4,9 @@ Policy
 - What certainly did not leave (no connection came about) is Deferred and the account is opened anew. Once there was a
   connection, a timeout, a cut and an answer that nobody can read make Uncertain what they were about, with the
   reference that we chose. Nothing is sent twice, but what the provider refused to take at this pace.
-- `submit` only queues. At most `links` requests run at a time; each takes what waits and belongs together, never two
-  texts to one number, since answers and receipts tell the texts of a request apart by their number.
+- `submit` only queues. A request takes what waits and belongs together, never two texts to one number, since answers
+  and receipts tell the texts of a request apart by their number. Requests that may carry many texts run `links` at a
+  time, others as many as may be in flight.
 - Where the provider throttles, texts stay in flight and the account waits as long as it says, else for seconds that
   double; after some tries they are Deferred. Where it refuses the account (key, balance, closed service), texts are
   Deferred and nothing is taken for minutes that double, so that no text uses up its attempts meanwhile.
@@ -32,6 +33,7 @@ from gateway.carriers.addresses import reach
 from gateway.carriers.verdicts import Answered, Apart, Batch, Job, Refusal, Request, Verdict, Wait
 from gateway.codes import Code, explain
 from gateway.errors import place
+from gateway.text import Cutting
 
 log = structlog.get_logger()
 
@@ -63,20 +65,19 @@ class _Broken(aiohttp.ClientError):
 
 @dataclass(frozen=True, kw_only=True)
 class WebSettings(carriers.Carrier.Settings):
-    """`timeout_seconds` of one request; `callback_token` is the secret that ends the address the provider calls.
-
-    `codes` are the account's own.
-    """
+    """`callback_token` is the secret that ends the address the provider calls; `codes` are the account's own."""
 
     in_flight: int = 16
     links: int = 1
-    timeout_seconds: float = 15.0
+    connect_seconds: float = 10.0
+    answer_seconds: float = 15.0
     callback_token: str = ""
     codes: Mapping[str, Any] = field(default_factory=dict)
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
-        if self.timeout_seconds <= 0:
-            yield "timeout_seconds", "应大于 0", "should be more than 0"
+        for key in ("connect_seconds", "answer_seconds"):
+            if getattr(self, key) <= 0:
+                yield key, "应大于 0", "should be more than 0"
 
 
 class WebCarrier(carriers.Carrier):
@@ -132,6 +133,16 @@ class WebCarrier(carriers.Carrier):
         return self.settings.in_flight * self.settings.links
 
     @property
+    def at_once(self) -> int:
+        """Requests at a time: where they carry many texts it is worth waiting until there are many."""
+        return self.settings.links if self.most > 1 else self.capacity
+
+    @classmethod
+    def cutting(cls, settings: Any) -> Cutting:
+        """The provider cuts, and speaks of a text as a whole."""
+        return Cutting(header=0)
+
+    @property
     def free(self) -> int:
         """None while the provider throttles or refuses the account."""
         if self._session is None or self._failed or self._now() < self._paused_until:
@@ -153,19 +164,17 @@ class WebCarrier(carriers.Carrier):
                 refused.append(job)
             else:
                 self._waiting.setdefault(job.key, deque()).append(job)
-        loop = asyncio.get_running_loop()
-        if refused:
-            loop.call_soon(self._answer, refused)
-        loop.call_soon(self._start)
+        self._answer_soon(refused)
+        self._start()
 
     async def open(self) -> None:
-        await reach(self.address, min(self.settings.timeout_seconds, 10.0))
+        await reach(self.address, self.settings.connect_seconds)
         traced = aiohttp.TraceConfig()
         traced.on_connection_create_end.append(_connected)
         traced.on_connection_reuseconn.append(_connected)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.settings.links, keepalive_timeout=IDLE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=self.settings.timeout_seconds),
+            connector=aiohttp.TCPConnector(limit=self.at_once, keepalive_timeout=IDLE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=self.settings.answer_seconds, connect=self.settings.connect_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[traced],
             middlewares=[_once],
@@ -203,7 +212,7 @@ class WebCarrier(carriers.Carrier):
 
     def _may_start(self) -> bool:
         open_ = self._session is not None and not self._failed
-        return open_ and len(self._running) < self.settings.links and self._now() >= self._paused_until
+        return open_ and len(self._running) < self.at_once and self._now() >= self._paused_until
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -236,7 +245,7 @@ class WebCarrier(carriers.Carrier):
             else:
                 taken[job.text.phone] = job
         jobs.extendleft(reversed(left))
-        self._answer(late)
+        self._answer_soon(late)
         return list(taken.values())
 
     async def _send(self, batch: Batch) -> None:
@@ -321,6 +330,11 @@ class WebCarrier(carriers.Carrier):
         if not self._failed and self._session is not None:
             self._failed = True
             self.links.failed(why)
+
+    def _answer_soon(self, answers: Sequence[Answer]) -> None:
+        """Not before whoever handed the texts over has noted them."""
+        if answers:
+            asyncio.get_running_loop().call_soon(self._answer, answers)
 
     def _answer(self, answers: Iterable[Answer]) -> None:
         known = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import tomllib
@@ -26,7 +27,6 @@ RAIN = "【枣原镇】今夜有雨，注意防范。"
 KANNEL = """
 url = "@/cgi-bin/sendsms"
 method = "GET"
-receipts = "one"
 reply_type = "text/plain"
 
 [query]
@@ -156,8 +156,7 @@ body = "Body"
 def table(text: str, url: str = "https://provider.example.com", **more: Any) -> dict[str, Any]:
     """As config.toml has it; the account's own keys are the gateway's."""
     read = tomllib.loads(text.replace("@", url))
-    read.pop("receipts", None)
-    own = {"secret": SECRET, "callback_token": TOKEN, "service_code": "10690001", "in_flight": 20, "timeout_seconds": 2}
+    own = {"secret": SECRET, "callback_token": TOKEN, "service_code": "10690001", "in_flight": 20, "answer_seconds": 2}
     return {**own, **read, **more}
 
 
@@ -221,7 +220,7 @@ async def test_kannel_takes_a_text_by_get_and_reports_to_our_address(provider: P
     ],
 )
 async def test_what_kannel_says_has_its_outcome(provider: Provider, gateway: Gateway, said: Any, kind: str) -> None:
-    one = await answer(provider, gateway, KANNEL, said, timeout_seconds=0.5)
+    one = await answer(provider, gateway, KANNEL, said, answer_seconds=0.5)
     assert type(one).__name__ == kind
     assert len(provider.asked) == 1  # a GET is not repeated by the client either
 
@@ -522,10 +521,13 @@ async def test_no_secret_and_no_number_is_logged(provider: Provider, gateway: Ga
     assert not any(secret in said for secret in (SECRET, TOKEN, "1380013", "今夜", "cgi-bin"))
 
 
-async def test_never_more_requests_than_links(provider: Provider, gateway: Gateway) -> None:
+async def test_never_more_requests_than_may_be_in_flight(provider: Provider, gateway: Gateway) -> None:
     provider.pause, provider.otherwise = 0.01, lambda asked: Said(202, "0: ok")
-    async with gateway.over(http.Carrier, **table(KANNEL, provider.url, links=3)) as carrier:
-        carrier.submit(texts(RAIN, 30))
-        assert carrier.free == 30
+    async with gateway.over(http.Carrier, **table(KANNEL, provider.url, in_flight=3)) as carrier:
+        people = texts(RAIN, 30)
+        while people:
+            now, people = people[: carrier.free], people[carrier.free :]
+            carrier.submit(now)
+            await asyncio.sleep(0.002)
         await gateway.hear(30)
     assert provider.most == 3 and len(set(refs(gateway.answers))) == 30

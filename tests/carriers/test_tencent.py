@@ -159,7 +159,7 @@ async def test_throttled_texts_are_sent_again(
 @pytest.mark.parametrize("step", [CUT, HANG, Said(500, "oops"), Said(200, "<html>"), Said(200, "[]"), {"Response": 5}])
 async def test_what_may_have_left_is_uncertain(provider: Provider, gateway: Gateway, step: Any) -> None:
     provider.script = [step]
-    async with gateway.over(tencent.Carrier, **options(provider, timeout_seconds=0.5)) as carrier:
+    async with gateway.over(tencent.Carrier, **options(provider, answer_seconds=0.5)) as carrier:
         carrier.submit(texts(RAIN, 2))
         await gateway.hear(2)
     assert gateway.kinds == {"Uncertain": 2}

@@ -32,7 +32,6 @@ TABLE = """
 [carriers.aliyun]
 protocol = "aliyun"
 signature_place = "carrier"
-receipts = "one"
 in_flight = 100
 rate = 100
 endpoint = "@"
@@ -72,8 +71,8 @@ def hall(site: Path, provider: Provider) -> Path:
 def test_check_reads_the_table_without_the_secrets(gateway: Gateway, hall: Path) -> None:
     assert "没有错误" in gateway("check").fine().out
     text = (hall / "config.toml").read_text()
-    (hall / "config.toml").write_text(text.replace('receipts = "one"', 'receipts = "every"'))
-    assert "每条短信只有一个回执" in gateway("check").err
+    (hall / "config.toml").write_text(text.replace('"carrier"', '"back"'))
+    assert "服务商把签名加在前面" in gateway("check").err
 
 
 def test_a_notice_that_is_none_of_the_registered_templates_cannot_be_approved(gateway: Gateway, hall: Path) -> None:
