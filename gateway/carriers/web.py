@@ -97,7 +97,7 @@ class WebCarrier(carriers.Carrier):
         self._session: aiohttp.ClientSession | None = None
         self._paused_until = 0.0
         self._refusals = 0
-        self._failed = False
+        self._failed = self._closing = False
 
     # -- what a protocol says ----------------------------------------------------------------------------------
 
@@ -145,13 +145,17 @@ class WebCarrier(carriers.Carrier):
     @property
     def free(self) -> int:
         """None while the provider throttles or refuses the account."""
-        if self._session is None or self._failed or self._now() < self._paused_until:
+        if not self._working or self._now() < self._paused_until:
             return 0
         return max(0, self.capacity - self._parts)
 
     @property
+    def _working(self) -> bool:
+        return self._session is not None and not (self._failed or self._closing)
+
+    @property
     def links_up(self) -> tuple[int, int]:
-        up = self._session is not None and not self._failed and not self._refusals
+        up = self._working and not self._refusals
         return (self.settings.links if up else 0, self.settings.links)
 
     def submit(self, texts: Sequence[Text]) -> None:
@@ -183,16 +187,21 @@ class WebCarrier(carriers.Carrier):
         )
 
     async def close(self) -> None:
-        session, self._session = self._session, None
-        self._answer([Deferred(text, "closed") for text in self._unsent()])
+        self._closing = True
+        self._give_back()
         if self._running:
             await asyncio.wait(self._running, timeout=GRACE_SECONDS)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        self._give_back()  # what a last answer sent back to be put otherwise
         self._answer([Uncertain(text, "closed") for text in self._flying.values()])
+        session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _give_back(self) -> None:
+        self._answer([Deferred(text, "closed") for text in self._unsent()])
 
     def _unsent(self) -> list[Text]:
         unsent = [job.text for jobs in self._waiting.values() for job in jobs]
@@ -211,8 +220,7 @@ class WebCarrier(carriers.Carrier):
             task.add_done_callback(self._ended)
 
     def _may_start(self) -> bool:
-        open_ = self._session is not None and not self._failed
-        return open_ and len(self._running) < self.at_once and self._now() >= self._paused_until
+        return self._working and len(self._running) < self.at_once and self._now() >= self._paused_until
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -309,7 +317,7 @@ class WebCarrier(carriers.Carrier):
     def _throttled(self, batch: Batch, wait: Wait) -> None:
         seconds = wait.seconds if wait.seconds is not None else THROTTLED_SECONDS * 2 ** (batch.tries - 1)
         self._pause(min(seconds, LONGEST_THROTTLE))
-        if batch.tries < MOST_TRIES and self._session is not None:
+        if batch.tries < MOST_TRIES and self._working:
             self._again.append(batch)
         else:
             self._answer([Deferred(text, wait.error) for text in batch.texts])
@@ -327,7 +335,7 @@ class WebCarrier(carriers.Carrier):
         asyncio.get_running_loop().call_later(seconds + CLOCK_SECONDS, self._start)
 
     def _fail(self, why: str) -> None:
-        if not self._failed and self._session is not None:
+        if self._working:
             self._failed = True
             self.links.failed(why)
 

@@ -84,6 +84,8 @@ class Rig(ABC):
     protocol = ""
     secret = "s3cret-Of-The-Account"
     sender = "10690001"
+    tells_of_long = True
+    """False where the operator says of a long text that parts arrived but not which: that is no receipt."""
 
     def __init__(self) -> None:
         self.desk = Desk()

@@ -269,6 +269,14 @@ async def test_closing_waits_for_what_is_being_answered(provider: Provider, gate
     assert gateway.kinds == {"Accepted": 2}
 
 
+async def test_what_is_to_be_put_otherwise_at_the_end_did_not_leave(provider: Provider, gateway: Gateway) -> None:
+    provider.pause, provider.script = 0.1, [{"Code": "isv.MOBILE_NUMBER_ILLEGAL"}]
+    async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:
+        carrier.submit(texts(RAIN, 2))
+        await until(lambda: len(provider.asked) == 1)
+    assert gateway.kinds == {"Deferred": 2} and len(provider.asked) == 1
+
+
 async def test_never_more_requests_than_links_nor_parts_than_places(provider: Provider, gateway: Gateway) -> None:
     provider.pause = 0.01
     people = [Text(n, 1, number(n % 7), RAIN, 1) for n in range(60)]

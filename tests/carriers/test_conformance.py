@@ -16,8 +16,9 @@ from gateway.text import parts
 from tests.carriers.line_operator import Line
 from tests.carriers.modem import Gsm
 from tests.carriers.rig import Cmpp2, Cmpp3, Rig, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, texts
+from tests.carriers.web_operator import WEB
 
-RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, Gsm, Line)
+RIGS: Sequence[type[Rig]] = (Cmpp2, Cmpp3, Sgip, SgipCalled, Smgp, SmgpPair, Smpp, SmppPair, Gsm, Line, *WEB)
 
 LONG = "【枣原镇】" + "关于2026年城乡居民基本养老保险待遇领取资格认证的通知：" * 6 + "联系电话0912-0000500。𠮷😀完"
 
@@ -167,9 +168,13 @@ async def test_a_receipt_finds_its_part(rig: Rig, delivered: bool) -> None:
     answers = {answer.text.key: answer for answer in await rig.desk.answered(2)}
     rig.report(answers[0], delivered=delivered)
     rig.report(answers[1], delivered=delivered)
-    await rig.desk.until(lambda: len(rig.desk.receipts) == 1 + count)
+    if delivered and not rig.tells_of_long:
+        answers.pop(1)
+        await rig.desk.until(lambda: not rig.unacknowledged)
+    wanted = {ref for answer in answers.values() for ref in answer.refs}  # type: ignore[union-attr]
+    await rig.desk.until(lambda: len(rig.desk.receipts) == len(wanted))
     said = {receipt.ref: receipt for receipt in rig.desk.receipts}
-    assert set(said) == {ref for answer in answers.values() for ref in answer.refs}  # type: ignore[union-attr]
+    assert set(said) == wanted
     for receipt in said.values():
         assert receipt.state is (ReceiptState.DELIVERED if delivered else ReceiptState.UNDELIVERED)
         assert receipt.phone in ("+8613800130000", "+8613800130001", "")
