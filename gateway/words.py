@@ -80,6 +80,22 @@ def storable(text: str) -> str:
     return joined.replace("\0", "\u2400")
 
 
+_HALVES = {0xD800 + n: 0x10F800 + n for n in range(0x800)}
+"""Halves of surrogate pairs, and the private characters in which they wait for each other."""
+_WHOLE = {private: half for half, private in _HALVES.items()}
+
+
+def with_halves(part: str) -> str:
+    """A part of a long text as it is kept until the others come: half a pair at its edge may find its other half."""
+    paired = part.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return paired.translate(_HALVES)
+
+
+def of_halves(text: str) -> str:
+    """What parts kept `with_halves` are together; halves that found none are told as unreadable."""
+    return storable(text.translate(_WHOLE))
+
+
 @cache
 def _to_simplified() -> OpenCC:
     return OpenCC("t2s")

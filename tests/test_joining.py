@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from gateway.carriers import Concat, Received
+from gateway.carriers.wire import content
 from gateway.store import Store
 from gateway.store.parts import MISSING
 from gateway.worktime import ManualClock
@@ -146,6 +147,25 @@ async def test_ten_parts_in_any_order_are_one_text(hall: Hall) -> None:
     assert text.body == LONG
     await wait(hall, 60)
     assert [body for kind, body in await hall.events() if kind == "text"] == [LONG]
+
+
+def in_parts(*texts: str) -> list[Received]:
+    at = datetime(2026, 3, 2, 9, 30, tzinfo=ZONE)
+    numbered = enumerate(texts, 1)
+    return [Received(f"p{next(refs)}", MOTHER, "", text, at, Concat(9, len(texts), n)) for n, text in numbered]
+
+
+async def test_a_character_that_the_sender_cut_in_two_is_whole_again(hall: Hall) -> None:
+    octets = "我姓𠮷，问一下养老认证😀".encode("utf-16-be")
+    cut = len("我姓".encode("utf-16-be")) + 2  # in the middle of 𠮷
+    for part in reversed(in_parts(content.utf16(octets[:cut]), content.utf16(octets[cut:]))):
+        await hall.inbox.receive(ACCOUNT, [part])
+    assert [text.body for text in await hall.texts()] == ["我姓𠮷，问一下养老认证😀"]
+
+
+async def test_a_half_that_finds_no_other_is_unreadable_and_the_rest_is_kept(hall: Hall) -> None:
+    await hall.inbox.receive(ACCOUNT, in_parts("\ud842吃了吗", "\ud83d好"))
+    assert [text.body for text in await hall.texts()] == ["\ufffd吃了吗\ufffd好"]
 
 
 async def test_parts_that_come_twice_make_one_text(hall: Hall) -> None:

@@ -263,7 +263,7 @@ def _part(item: Received, now: datetime) -> Part | None:
     """A part of a long text; None for a whole one, and for one whose header makes no sense."""
     if item.concat is None:
         return None
-    part = Part(_arrived(item, now), *item.concat)
+    part = Part(_arrived(item._replace(body=words.with_halves(item.body)), now), *item.concat)
     return part if part.sound else None
 
 

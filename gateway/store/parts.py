@@ -21,6 +21,7 @@ from gateway.store import bulk
 from gateway.store.inbound import Arrived, digest, hold_number
 from gateway.store.tables import inbound_part
 from gateway.store.types import sealed
+from gateway.words import of_halves
 
 KEPT = timedelta(hours=24)
 MISSING = "〔缺第{}段〕"
@@ -106,7 +107,7 @@ def _together(db: Connection, rows: Sequence[Any]) -> Arrived:
     db.execute(update(inbound_part).where(inbound_part.c.id.in_([one.id for one in rows])).values(used=True))
     by_place = {one.number: one for one in reversed(rows)}
     first = rows[0]
-    body = "".join(_words(by_place, first.total))
+    body = of_halves("".join(_words(by_place, first.total)))
     ref = next((f"{one.own_ref}+" for one in rows if one.own_ref), "")
     return Arrived(
         ref=ref,
