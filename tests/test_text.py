@@ -13,18 +13,21 @@ from hypothesis import strategies as st
 from gateway.errors import Refused
 from gateway.text import (
     Alphabet,
+    Cutting,
     Measure,
     Place,
     billed_parts,
     clean,
     cost,
     counted,
+    cut,
     decode_gsm7,
     encode_gsm7,
     gb18030_length,
     gb18030_parts,
     measure,
     measure_signed,
+    parts,
     sign,
     split,
     warnings,
@@ -292,3 +295,41 @@ def test_cost_is_exact() -> None:
         assert cost(1234567, Decimal("0.05")) == Decimal("61728.35")
     with pytest.raises(Inexact):
         cost(3, Decimal("1." + "1" * 60))
+
+
+# -- as an account cuts it -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cutting", "text", "alphabet", "sizes"),
+    [
+        (Cutting(), "a" * 160, Alphabet.GSM7, [160]),
+        (Cutting(), "a" * 161, Alphabet.GSM7, [153, 8]),
+        (Cutting("auto", 7), "a" * 161, Alphabet.GSM7, [152, 9]),
+        (Cutting("auto", 0), "a" * 161, Alphabet.GSM7, [161]),
+        (Cutting("ucs2", 6), "a" * 71, Alphabet.UCS2, [67, 4]),
+        (Cutting("ucs2", 7), "字" * 71, Alphabet.UCS2, [66, 5]),
+        (Cutting("ucs2", 0), "字" * 71, Alphabet.UCS2, [71]),
+        (Cutting("ucs2", 6), "字" * 66 + "😀字字字", Alphabet.UCS2, [66, 4]),
+        (Cutting("gb18030", 6), "字" * 71, Alphabet.GB18030, [67, 4]),
+        (Cutting("gb18030", 7), "字" * 71, Alphabet.GB18030, [66, 5]),
+        (Cutting("gb18030", 6), "a" + "字" * 70, Alphabet.GB18030, [67, 4]),
+        (Cutting("gb18030", 0), "字" * 71, Alphabet.GB18030, [71]),
+        (Cutting("gb18030", 6), "😀" + "字" * 70, Alphabet.UCS2, [66, 5]),
+    ],
+)
+def test_a_text_is_cut_as_its_account_says(cutting: Cutting, text: str, alphabet: Alphabet, sizes: list[int]) -> None:
+    found, pieces = cut(text, cutting)
+    assert (found, [len(piece) for piece in pieces]) == (alphabet, sizes)
+    assert "".join(pieces) == text
+    assert parts(text, cutting) == len(sizes)
+
+
+@given(
+    st.text(st.sampled_from("a字€[😀𠮷\n"), max_size=400),
+    st.sampled_from([Cutting(a, h) for a in ("auto", "ucs2", "gb18030") for h in (0, 6, 7)]),
+)
+def test_parts_counts_what_cut_cuts(text: str, cutting: Cutting) -> None:
+    _, pieces = cut(text, cutting)
+    assert "".join(pieces) == text
+    assert parts(text, cutting) == len(pieces)

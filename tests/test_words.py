@@ -228,3 +228,12 @@ def test_what_no_database_keeps_is_replaced() -> None:
     assert words.storable("\ud83d\ude00") == "😀"
     assert words.storable("a\ud83db\ude00") == "a\ufffdb\ufffd"
     assert words.storable("\ufeff中") == "\ufeff中"
+
+
+def test_halves_of_a_character_wait_for_each_other_and_are_whole_or_unreadable() -> None:
+    first, second = "我姓\ud842", "\udfb7😀"
+    kept = words.with_halves(first), words.with_halves(second)
+    assert all(part.encode() for part in kept)  # both databases keep them
+    assert words.of_halves("".join(kept)) == "我姓𠮷😀"
+    assert words.of_halves(kept[0]) == "我姓\ufffd"
+    assert words.of_halves(words.with_halves("\0好")) == "\u2400好"
