@@ -25,6 +25,7 @@ from gateway import carriers, config, duty, templates
 from gateway.alarms import Alarms
 from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
+from gateway.broadcasts.screening import Screening
 from gateway.broadcasts.watch import Watch
 from gateway.carriers import Call, Carrier, Links, Reply
 from gateway.cases import Cases
@@ -43,6 +44,7 @@ from gateway.roster import Roster
 from gateway.schedule import Schedules, recurrence
 from gateway.scores import Scores
 from gateway.store import Store, audit, migrations, open_store, parcels, usage
+from gateway.store.numbers import Signs
 from gateway.store.receipts import Recent
 from gateway.store.retrying import Retry
 from gateway.templates import Template
@@ -78,6 +80,7 @@ class Gateway:
         self.broadcasts = Broadcasts(
             store, site, notices, self.outbox, self.roster, clock, self._queued, self._objection
         )
+        self.screening = Screening(store, site, self.duty, clock, self._queued)
         self.watch = Watch(store, site, notices, self.duty, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
         self.scores = Scores(store, site, clock)
@@ -132,6 +135,7 @@ class Gateway:
             marks=_marks(self.config),
             means=partial(_kind_of_code, self.config, name),
             retry=Retry(partial(self.config.tries_again, name), retries.receipt_retry),
+            signs=Signs(partial(self.config.says_of_number, name), self.zone),
         )
 
     @contextlib.asynccontextmanager
@@ -151,6 +155,7 @@ class Gateway:
         """Broadcasts that are refused pause; officers and clerks are told, points counted, what is old is masked."""
         tasks = [
             asyncio.create_task(self._now_and_then(WATCH_SECONDS, self.watch.run_due)),
+            asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.screening.run_due)),
             asyncio.create_task(self._now_and_then(ALARMS_SECONDS, self.alarms.run_due)),
             asyncio.create_task(self._now_and_then(LISTS_SECONDS, self.reports.run_due)),
             asyncio.create_task(self._now_and_then(SWEEP_SECONDS, self._sweep)),

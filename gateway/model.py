@@ -238,6 +238,7 @@ class LeftOut(StrEnum):
     NO_NUMBER = "no_number"
     SAME_NUMBER = "same_number"
     NO_ROUTE = "no_route"
+    DEAD = "dead"
     GOT_BEFORE = "got_before"
     MISSING_FIELD = "missing_field"
 

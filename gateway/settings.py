@@ -507,6 +507,13 @@ class Config(Table):
         """Whether a receipt with this code asks for another try."""
         return self.meaning(carrier, "receipt", code).does == "retry"
 
+    def says_of_number(self, carrier: str, code: str) -> tuple[Literal["dead", "blocked"], bool] | None:
+        """What a receipt's code says of the number itself, and whether that is disputed; None where nothing."""
+        found = self.meaning(carrier, "receipt", code)
+        if found.does != "suppress":
+            return None
+        return ("blocked" if found.kind == "blocked" else "dead"), found.disputed
+
     def area_codes(self, village: str) -> tuple[str, ...]:
         """The codes of all areas of that name; several where two towns have a village of one name."""
         return tuple(area.code for area in self.areas if area.name == village)

@@ -89,6 +89,7 @@ SERVICE: Mapping[str, tuple[str, ...]] = {
     "left-behind": ("村", "人数", "通知", "名单"),
     "test-send": ("正文",),
     "alarm-paused": ("编号", "结果", "条数", "原因"),
+    "alarm-screened": ("运营商", "个数"),
     "alarm-page": ("编号", "险情", "村", "电话"),
     "alarm-digest": ("窗口", "清单"),
     "alarm-single": ("窗口", "清单"),

@@ -41,6 +41,7 @@ from gateway.store import (
     audit,
     consent,
     counting,
+    numbers,
     parcels,
     people,
     site_files,
@@ -273,7 +274,8 @@ class Broadcasts:
                 f"群发 {replaced} 还有在途的，过一会儿再来", f"texts of {replaced} are on their way: try later"
             )
         reached = set() if replaced is None else rows.may_have_arrived(db, replaced)
-        return Knowledge(template, frozenset(out), heeds, parcels.newest_consent(db), frozenset(reached))
+        seen, dead = parcels.newest_consent(db), frozenset(numbers.dead(db))
+        return Knowledge(template, frozenset(out), heeds, seen, frozenset(reached), dead)
 
     def _finish_composing(self, db: Connection, work: Composition, digest: str, by: Official) -> None:
         broadcast_id = work.row.id
@@ -342,6 +344,11 @@ class Broadcasts:
         heeds, now = not one.ignores_optout(fields), self._clock.now()
         if heeds and not consent.wants(db, number, one.category):
             raise Refused(f"这个号码退订了{one.name_zh}", f"this number opted out of {one.category}")
+        if one.personal and numbers.is_dead(db, number):
+            raise Refused(
+                "这个号码两天都是空号，先核实：gateway roster confirm 号码",
+                "this number was dead on two days: gateway roster confirm NUMBER first",
+            )
         known = people.by_phone(db, number)
         person = known[0] if len(known) == 1 else None
         own = {"姓名": person.name, "村": person.village, "组": person.grp} if person else {}

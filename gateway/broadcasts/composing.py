@@ -41,6 +41,13 @@ class Knowledge:
     reached: frozenset[tuple[str, int | None]] = frozenset()
     """(number, person) of whoever the text that this one replaces may have reached."""
 
+    dead: frozenset[str] = frozenset()
+    """Numbers that somebody has to confirm before anything personal is sent to them."""
+
+    def is_unsure(self, number: str) -> bool:
+        """Whether this text says something of one person and the number may be somebody else's by now."""
+        return number in self.dead and (self.template.personal or self.template.per == "person")
+
     def has_it(self, number: str, person_id: int | None) -> bool:
         """Whether they need not get it; of a notice one text to the number is enough."""
         return number in self._numbers if self.template.per == "number" else (number, person_id) in self.reached
@@ -121,6 +128,8 @@ class Composition:
         self._remember_payment(one)
         if one.phone in self._known.opted_out:
             return LeftOut.OPTED_OUT, ""
+        if self._known.is_unsure(one.phone):
+            return LeftOut.DEAD, ""
         if self._known.has_it(one.phone, one.person_id):
             return LeftOut.GOT_BEFORE, ""
         if self._template.per == "number" and one.phone in self._numbers:

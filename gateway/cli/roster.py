@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gateway.app import Gateway
     from gateway.config import Config
     from gateway.officials import Official
-    from gateway.roster import Consent, Forgotten, ImportReport, Overview, Subscriber
+    from gateway.roster import Consent, Forgotten, ImportReport, NumberState, Overview, Said, Subscriber
 
 REJECTED_SHOWN = 40
 MISSING_SHOWN = 20
@@ -151,12 +151,60 @@ def show(
     if text is None:
         overview = who.read(lambda gateway: gateway.roster.show())
         return shown.as_json(overview) if json else _show_overview(overview, who.config())
-    found = who.read(lambda gateway: gateway.roster.find(text))
+    found, state = who.read(lambda gateway: _look_up(gateway, text))
     if json:
-        return shown.as_json([_plain(one, full=full_numbers) for one in found])
-    if not found:
-        return shown.say(t("没有找到。", "Nobody found."))
-    return _show_people(found, full=full_numbers)
+        dead = bool(state and state.dead)
+        return shown.as_json([{**_plain(one, full=full_numbers), "dead": dead} for one in found])
+    if found:
+        _show_people(found, full=full_numbers)
+    else:
+        shown.say(t("没有找到。", "Nobody found."))
+    return _show_number(state, who.config()) if state else None
+
+
+async def _look_up(gateway: Gateway, text: str) -> tuple[Sequence[Subscriber], NumberState | None]:
+    return await gateway.roster.find(text), await gateway.roster.number(text)
+
+
+def _show_number(found: NumberState, config: Config) -> None:
+    """What operators said of it, in sentences."""
+    if found.blocked:
+        shown.say(
+            t(
+                "运营商的黑名单里有这个号码：什么也收不到，我们解除不了。",
+                "On the operator's blacklist: not ours to lift.",
+            )
+        )
+    if found.dead:
+        number = shown_number(found.number, full=False)
+        shown.say(t(f"{number} 在两天里都是空号：核实之前不发写给个人的短信。", f"{number} was dead on two days."))
+        shown.hint(t("核实后：gateway roster confirm 号码", "once confirmed: gateway roster confirm NUMBER"))
+    if found.confirmed_at is not None:
+        when = shown.when(found.confirmed_at, config)
+        shown.say(
+            t(f"{when} {found.confirmed_by} 核实过（{found.confirmed_how}）", f"confirmed {when}: {found.confirmed_by}")
+        )
+    if found.signs:
+        rows = [(one.day, one.carrier, one.code, _meant(one, config)) for one in found.signs]
+        shown.table((t("日期", "day"), t("账号", "account"), t("代码", "code"), t("意思", "meaning")), rows)
+
+
+def _meant(one: Said, config: Config) -> str:
+    known = config.meaning(one.carrier, "receipt", one.code)
+    void = t("；当时一下子很多，不算", "; in a cluster, does not count") if one.void else ""
+    return t(known.zh, known.en) + void
+
+
+@verb("核实号码：还是花名册上的这个人，写给个人的短信照发", "Confirm a number: personal texts go to it again")
+def confirm(
+    ctx: typer.Context,
+    number: Number,
+    how: Annotated[
+        str, option("--how", value=("途径", "TEXT"), zh="怎么核实的：来电、窗口、村里", en="how it was confirmed")
+    ] = "counter",
+) -> None:
+    caller(ctx).act(lambda gateway, by: gateway.roster.confirm(number, by=by, how=how))
+    shown.say(t("已核实。", "Confirmed."))
 
 
 def _show_overview(found: Overview, config: Config) -> None:
@@ -197,15 +245,15 @@ def _show_people(found: Sequence[Subscriber], *, full: bool) -> None:
     )
     rows = []
     for one in found:
-        number = _number(one.phone, full=full)
+        number = shown_number(one.phone, full=full)
         if one.taker_phone:
-            number = f"{number} {t('代收', 'taken by')} {_number(one.taker_phone, full=full)}".strip()
+            number = f"{number} {t('代收', 'taken by')} {shown_number(one.taker_phone, full=full)}".strip()
         born = one.birth.isoformat() if one.birth else ""
         rows.append((one.name, number, one.village, one.group, one.sex, born, "；".join(one.tags), one.away_to))
     shown.table(headings, rows, whole=(0, 1, 5))
 
 
-def _number(number: str | None, *, full: bool) -> str:
+def shown_number(number: str | None, *, full: bool) -> str:
     from gateway import phone
 
     if not number:
@@ -216,7 +264,7 @@ def _number(number: str | None, *, full: bool) -> str:
 def _plain(one: Subscriber, *, full: bool) -> dict[str, Any]:
     values: dict[str, Any] = shown.plain(one)
     for name in ("phone", "taker_phone"):
-        values[name] = getattr(one, name) if full else _number(getattr(one, name), full=False) or None
+        values[name] = getattr(one, name) if full else shown_number(getattr(one, name), full=False) or None
     return values
 
 
@@ -239,6 +287,7 @@ SOURCES = {
     "call": ("来电", "by phone"),
     "letter": ("书面", "in writing"),
     "sms": ("短信", "by text"),
+    "operator_block": ("运营商黑名单", "the operator's blacklist"),
     "webhook": ("短信（接口）", "by text (webhook)"),
     "cli": ("短信（命令行代收）", "by text (typed in)"),
 }
@@ -354,10 +403,11 @@ def _show_forgotten(found: Forgotten) -> None:
 
 
 roster = noun(
-    "花名册：导入、查找、导出、退订、删除",
-    "Rosters: import, look up, export, consent, forget",
+    "花名册：导入、查找、核实、导出、退订、删除",
+    "Rosters: import, look up, confirm, export, consent, forget",
     import_=import_,
     show=show,
+    confirm=confirm,
     export=export,
     consent=consent,
     forget=forget,

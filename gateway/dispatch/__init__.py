@@ -81,6 +81,7 @@ class Dispatcher:
         self._settled_to = 0
         self._rules = {setup.name: setup.receipts for setup in setups}
         self._retries = {setup.name: setup.retry for setup in setups if setup.retry}
+        self._signs = {setup.name: setup.signs for setup in setups if setup.signs}
         # Containers may share host names and pids; a node is one process.
         node = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}"
         self.accounts = {
@@ -145,6 +146,7 @@ class Dispatcher:
             self._rules,
             after=self._settled_to,
             retries=self._retries,
+            signs=self._signs,
             now=now,
         )
         self._settled_to = settled.next

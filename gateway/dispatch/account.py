@@ -25,6 +25,7 @@ from gateway.dispatch.pace import Logins, Pace
 from gateway.errors import Unavailable
 from gateway.health import HOUR, LOOKED_AT, Health, Marks, Means, measure, no_meaning
 from gateway.store import DATABASE_ERRORS, Store, parcels, usage
+from gateway.store.numbers import Signs
 from gateway.store.parcels import EpochLost
 from gateway.store.receipts import Recent
 from gateway.store.retrying import Retry
@@ -55,6 +56,8 @@ class Setup:
     means: Means = no_meaning
     retry: Retry | None = None
     """Which failures its receipts ask to be tried again."""
+    signs: Signs | None = None
+    """What its receipts say of numbers."""
 
 
 class Account:

@@ -34,8 +34,9 @@ from gateway.inbox.asking import HOLDING
 from gateway.inbox.deciding import Deciding, Decision
 from gateway.inbox.guards import Guards
 from gateway.inbox.reading import Reader, Reading
-from gateway.store import DATABASE_ERRORS, Connection, Store, inbound, parts, prompts, receipts
+from gateway.store import DATABASE_ERRORS, Connection, Store, inbound, numbers, parts, people, prompts, receipts
 from gateway.store.inbound import ROW_ERRORS, Arrived, Waiting
+from gateway.store.numbers import Signs
 from gateway.store.parts import Part
 from gateway.store.retrying import Retry
 from gateway.templates import Template
@@ -110,7 +111,8 @@ class Inbox:
         bought = self._config.carriers.get(account)
         rule = bought.receipts if bought else "every"
         retry = Retry(partial(self._config.tries_again, account), self._config.dispatch.receipt_retry)
-        await self._store.write(receipts.store, account, rows, known, now, rule, retry)
+        signs = Signs(partial(self._config.says_of_number, account), self._config.site.zone)
+        await self._store.write(receipts.store, account, rows, known, now, rule, retry, signs)
 
     def _keep(self, db: Connection, account: str, items: Sequence[Received], now: datetime) -> int:
         """Store texts, and parts of texts with what they complete; the number of repeats."""
@@ -222,6 +224,7 @@ class Inbox:
         if not texts:
             return 0
         now = self._clock.now()
+        _confirm_number(db, phone, [text.body for text in texts], now)
         made = decide(db, self._reader.read(texts, now))
         inbound.mark_handled(db, [text.id for text in texts], now, *made)
         return len(texts)
@@ -253,6 +256,14 @@ class Inbox:
         if not await self._store.read(parts.any_overdue, self._clock.now() - self._parts):
             return 0
         return await self._store.write(late)
+
+
+def _confirm_number(db: Connection, phone: str, bodies: Sequence[str], now: datetime) -> None:
+    """Whoever writes from a dead number with the name that the roster has for it is that person."""
+    if numbers.is_dead(db, phone) and any(
+        one.name and one.name in body for one in people.by_phone(db, phone) for body in bodies
+    ):
+        numbers.confirm(db, phone, "self", "sms", now)
 
 
 def _give_up(db: Connection, reading: Reading) -> Decision:

@@ -34,7 +34,9 @@ from gateway.roster.answers import (
     Imported,
     ImportReport,
     Missing,
+    NumberState,
     Overview,
+    Said,
     Subscriber,
     subscriber,
 )
@@ -43,7 +45,7 @@ from gateway.roster.listing import Listed, read_list
 from gateway.roster.loading import SLICE, Loading, entry, loading
 from gateway.roster.reading import PersonRow, Read, Summary
 from gateway.roster.secret import Secret
-from gateway.store import Connection, Store, audit, consent, retention
+from gateway.store import Connection, Store, audit, consent, numbers, retention
 from gateway.store import rosters as rows
 from gateway.worktime import Clock
 
@@ -54,8 +56,10 @@ __all__ = [
     "Imported",
     "Listed",
     "Missing",
+    "NumberState",
     "Overview",
     "Roster",
+    "Said",
     "Subscriber",
 ]
 
@@ -253,6 +257,25 @@ class Roster:
             after = (last.area, last.village, last.grp, last.id)
         return people
 
+    # -- numbers -----------------------------------------------------------------------------------------------
+
+    async def number(self, phone: str) -> NumberState | None:
+        """What operators said of a number since somebody confirmed it last; None where `phone` is none."""
+        found = phones.parse(phone).e164
+        return None if found is None else await self._store.read(_number_state, found)
+
+    async def confirm(self, phone: str, *, by: By, how: str) -> None:
+        """The number is whose the roster says: personal texts go to it again. Refused for no number."""
+        _may(by, Role.CLERK, Role.AUTHOR, Role.DIRECTOR, Role.ADMIN)
+        number = _number(phone)
+
+        def keep(db: Connection) -> None:
+            now = self._clock.now()
+            numbers.confirm(db, number, by.login, how, now)
+            self._audit(db, by, "roster.confirm", f"number {phones.mask(number)}", {"how": how})
+
+        await self._store.write(keep)
+
     # -- consent -----------------------------------------------------------------------------------------------
 
     async def set_consent(
@@ -438,6 +461,20 @@ def _number(text: str) -> str:
     if parsed.e164 is None:
         raise Refused(*phones.explain(parsed.reason or "not_digits"))
     return parsed.e164
+
+
+def _number_state(db: Connection, number: str) -> NumberState:
+    signs = [Said(row.day, row.code, row.carrier, row.disputed, row.void) for row in numbers.signs_of(db, number)]
+    known = numbers.confirmed(db, number)
+    return NumberState(
+        number,
+        numbers.is_dead(db, number),
+        consent.is_blocked(db, number),
+        signs,
+        known and known.by,
+        known and known.how,
+        known and known.at,
+    )
 
 
 def _overview(db: Connection, area: str) -> Overview:

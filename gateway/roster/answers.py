@@ -15,6 +15,30 @@ from gateway.roster.reading import NotTaken
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What an operator said of a number; `void`: in a sudden cluster, so that it does not count."""
+
+    day: date
+    code: str
+    carrier: str
+    disputed: bool
+    void: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NumberState:
+    """What is known of a number. `dead`: no personal text goes to it until somebody confirms whose it is."""
+
+    number: str
+    dead: bool
+    blocked: bool
+    signs: Sequence[Said]
+    confirmed_by: str | None
+    confirmed_how: str | None
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """Somebody of the roster whom this import did not bring."""
 

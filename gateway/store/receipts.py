@@ -25,7 +25,8 @@ from sqlalchemy import Connection, and_, bindparam, delete, select
 from sqlalchemy import text as sql
 
 from gateway.model import Outcome, home_parcel
-from gateway.store import bulk
+from gateway.store import bulk, numbers
+from gateway.store.numbers import Signs
 from gateway.store.parcels import home_of, mark_stale
 from gateway.store.retrying import Retry, new_failures, try_again
 from gateway.store.tables import message, parcel, receipt, receipt_unmatched, submission
@@ -43,6 +44,7 @@ SETTLE_BEFORE = timedelta(minutes=1)
 
 NO_RULES: Mapping[str, str] = MappingProxyType({})
 NO_RETRIES: Mapping[str, Retry] = MappingProxyType({})
+NO_SIGNS: Mapping[str, Signs] = MappingProxyType({})
 
 UNKNOWN = sql("receipt_unmatched.why = 'unknown'")
 """In the partial index's own words."""
@@ -110,10 +112,12 @@ def store(
     now: datetime,
     rule: str = "every",
     retry: Retry | None = None,
+    signs: Signs | None = None,
 ) -> Stored:
     """Append the receipts that fit a part, park the rest; `known` is what `Recent` said of each.
 
     `rule`: for which parts of a long text the account's operator sends one. `retry`: which failures are tried again.
+    `signs`: what its codes say of numbers.
     """
     told = [one._replace(ref=storable(one.ref), error=one.error and storable(one.error)) for one in told]
     # References wrap: where the newest part of this one went to another number, an older one may be meant.
@@ -127,7 +131,7 @@ def store(
             rows.append((*part[:3], one.state, one.error, "ref", one.at))
         else:
             parked.append((carrier, one.ref, one.phone, one.state, one.error, why, one.at, now))
-    _append(db, rows, rule, retry, now)
+    _append(db, carrier, rows, rule, retry, signs, now)
     bulk.insert(db, receipt_unmatched, UNMATCHED_COLUMNS, parked, ignore=True)
     return Stored(len(rows), len(parked))
 
@@ -161,7 +165,17 @@ def _look_up(db: Connection, carrier: str, refs: Sequence[str]) -> dict[str, lis
     return found
 
 
-def _append(db: Connection, rows: Sequence[bulk.Row], rule: str, retry: Retry | None, now: datetime) -> None:
+def _append(
+    db: Connection,
+    carrier: str,
+    rows: Sequence[bulk.Row],
+    rule: str,
+    retry: Retry | None,
+    signs: Signs | None,
+    now: datetime,
+) -> None:
+    if signs:
+        numbers.note(db, carrier, rows, signs, now)
     failed = new_failures(db, rows, retry) if retry else set()
     if rule == "every":
         bulk.insert(db, receipt, RECEIPT_COLUMNS, rows, ignore=True)
@@ -212,11 +226,13 @@ def settle(
     limit: int = 500,
     after: int = 0,
     retries: Mapping[str, Retry] = NO_RETRIES,
+    signs: Mapping[str, Signs] = NO_SIGNS,
     now: datetime | None = None,
 ) -> Settled:
     """Try parked receipts again: by reference first, then by number for texts whose fate is unknown.
 
     `rules`: account -> its rule of receipts; `retries`: account -> which failures are tried again, counted from `now`.
+    `signs`: account -> what its codes say of numbers.
     One slice from the id `after` on; go on with `next`, so that what fits nobody's text is in no other's way.
     """
     unknown = and_(UNKNOWN, receipt_unmatched.c.parked_at <= parked_before)
@@ -227,12 +243,20 @@ def settle(
         by_carrier[row.carrier].append(row)
     matched = 0
     for carrier, rows in by_carrier.items():
-        retry = retries.get(carrier)
-        matched += _settle(db, carrier, rows, rules.get(carrier, "every"), retry, now or parked_before)
+        learns = retries.get(carrier), signs.get(carrier)
+        matched += _settle(db, carrier, rows, rules.get(carrier, "every"), *learns, now or parked_before)
     return Settled(matched, len(parked) - matched, parked[-1].id if len(parked) == limit else 0)
 
 
-def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str, retry: Retry | None, now: datetime) -> int:
+def _settle(
+    db: Connection,
+    carrier: str,
+    rows: Sequence[Any],
+    rule: str,
+    retry: Retry | None,
+    signs: Signs | None,
+    now: datetime,
+) -> int:
     found = _look_up(db, carrier, [row.carrier_ref for row in rows])
     unsettled = _without_receipt(db, carrier, {row.phone for row in rows})
     out = _still_out(db, carrier, unsettled)
@@ -247,7 +271,7 @@ def _settle(db: Connection, carrier: str, rows: Sequence[Any], rule: str, retry:
         if part is not None:
             fitted.append((*part[:3], row.state, row.error, how, row.at))
             done.append(row.id)
-    _append(db, fitted, rule, retry, now)
+    _append(db, carrier, fitted, rule, retry, signs, now)
     if done:
         db.execute(delete(receipt_unmatched).where(receipt_unmatched.c.id.in_(done)))
     return len(done)

@@ -5,9 +5,9 @@ Policy
   and bodies "", links to a person null. A body that many texts share names nobody and stays.
 - A text's days begin when it was queued or last handed to an operator, whichever is later. A text that may still leave
   is never touched, however old it is: its number is needed, and approvals are bound to it.
-- Unmatched receipts, prompts and the parts of texts that were put together serve nothing once they are old, and are
-  deleted. So is, of a forgotten number, the consent ledger after its days; its closed cases are blanked. Other cases
-  are files of the hall and are not swept.
+- Unmatched receipts, signs of dead numbers, prompts and the parts of texts that were put together serve nothing once
+  they are old, and are deleted. So is, of a forgotten number, the consent ledger after its days; its closed cases are
+  blanked. Other cases are files of the hall and are not swept.
 - Payments are kept as long as people are answered from them (`payments.ANSWERED_DAYS`), or longer where texts are.
 - One call is one transaction of at most `limit` rows of each kind, so that no sweep holds up a watermark. Killed
   between two calls nothing is lost: what is blank is not found again.
@@ -37,6 +37,7 @@ from gateway.store.tables import (
     inbound_part,
     left_out,
     message,
+    number_sign,
     parcel,
     prompt,
     receipt_unmatched,
@@ -45,7 +46,10 @@ from gateway.store.tables import (
 from gateway.store.types import sealed
 
 SLICE = 1000
-KINDS = ("messages", "inbound", "left_out", "receipts", "prompts", "parts", "payments", "signups", "consent", "cases")
+KINDS = (
+    *("messages", "inbound", "left_out", "receipts", "prompts", "parts", "signs", "payments", "signups", "consent"),
+    "cases",
+)
 _ENDED = (ParcelState.DONE, ParcelState.CANCELLED, ParcelState.EXPIRED)
 _SETTLED = (BroadcastState.APPROVED, BroadcastState.STOPPED, BroadcastState.CANCELLED, BroadcastState.FAILED)
 
@@ -91,6 +95,7 @@ def sweep(
         "left_out": _sweep_left_out(db, texts, limit),
         "receipts": _delete_old(db, receipt_unmatched.c.parked_at, receipts, limit),
         "prompts": _delete_old(db, prompt.c.until, texts, limit),
+        "signs": _delete_old(db, number_sign.c.at, texts, limit),
         "payments": payments.blank_old(db, min(texts, now - timedelta(days=payments.ANSWERED_DAYS)), limit),
         "signups": signups.blank_old(db, texts, limit),
         **_sweep_forgotten(db, texts, limit),

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
-from gateway.store import bulk, payments, signups
+from gateway.store import bulk, numbers, payments, signups
 from gateway.store import consent as ledger
 from gateway.store.tables import case, consent, forgotten, left_out, message, person, prompt, roster_import
 from gateway.store.types import sealed
@@ -224,6 +224,7 @@ def let_number_go(db: Connection, phone: str, phone_hmac: str, now: datetime) ->
     db.execute(delete(prompt).where(prompt.c.phone == sealed(phone)))
     payments.forget(db, [phone])
     signups.forget(db, [phone])
+    numbers.forget(db, phone)
     rows = ledger.history(db, phone)
     cases = db.execute(select(case.c.id).where(case.c.phone == sealed(phone))).scalars().all()
     before = _kept(db, phone_hmac)

@@ -134,6 +134,32 @@ consent = Table(
 )
 Index("ix_consent_phone", consent.c.phone)
 
+number_sign = Table(
+    "number_sign",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("phone", Personal, nullable=False),
+    Column("day", Date, nullable=False),  # the site's
+    Column("disputed", Boolean, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("carrier", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    Column("message_id", BigInteger, nullable=False),
+    Column("void", Boolean, nullable=False),  # it came in a cluster: the operator screens
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("phone", "day", "disputed"),
+)
+Index("ix_number_sign_at", number_sign.c.at)
+
+number_confirmed = Table(
+    "number_confirmed",
+    metadata,
+    Column("phone", Personal, primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
 forgotten = Table(
     "forgotten",
     metadata,

@@ -215,6 +215,30 @@ def upgrade() -> None:
     )
     op.create_index("ix_message_phone_created_at", "message", ["phone", "created_at"], unique=False)
     op.create_table(
+        "number_confirmed",
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("how", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("phone", name=op.f("pk_number_confirmed")),
+    )
+    op.create_table(
+        "number_sign",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("disputed", sa.Boolean(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("carrier", sa.Text(), nullable=False),
+        sa.Column("operator", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.BigInteger(), nullable=False),
+        sa.Column("void", sa.Boolean(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_number_sign")),
+        sa.UniqueConstraint("phone", "day", "disputed", name=op.f("uq_number_sign_phone_day_disputed")),
+    )
+    op.create_index("ix_number_sign_at", "number_sign", ["at"], unique=False)
+    op.create_table(
         "official",
         sa.Column("login", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
