@@ -337,7 +337,7 @@ class Ismg(dialect.Gate):
         fields = pdu.fields
         concat, octets = content.joined(fields["Msg_Content"], fields["TP_udhi"] == 1)
         body = content.decode(octets, fields["Msg_Fmt"])
-        phone = content.e164(fields["Dest_terminal_Id"][0])
+        phone = content.e164(next(iter(fields["Dest_terminal_Id"]), ""))
         return Submitted(phone, fields["Src_Id"], body, concat, fields["Registered_Delivery"] == 1)
 
     def reference(self, pdu: Pdu, number: int, now: datetime) -> str:

@@ -336,7 +336,8 @@ def _inbound_text(pdu: Pdu, now: datetime) -> Received:
 def _reply(pdu: Pdu) -> Pdu | None:
     if pdu.name == "UNBIND":
         return _answer("UNBIND_RESP", pdu)
-    return None if pdu.name.endswith("_RESP") else _answer(f"{pdu.name}_RESP", pdu, Result=NOT_SERVED)
+    answer = f"{pdu.name}_RESP"
+    return _answer(answer, pdu, Result=NOT_SERVED) if answer in CODEC.layouts else None
 
 
 class Carrier(WireCarrier):
@@ -399,7 +400,7 @@ class Smg(dialect.Gate):
         fields = pdu.fields
         concat, octets = content.joined(fields["MessageContent"], fields["TP_udhi"] == 1)
         body = content.decode(octets, fields["MessageCoding"])
-        phone = content.e164(fields["UserNumber"][0])
+        phone = content.e164(next(iter(fields["UserNumber"]), ""))
         return Submitted(phone, fields["SPNumber"], body, concat, fields["ReportFlag"] == ALWAYS)
 
     def reference(self, pdu: Pdu, number: int, now: datetime) -> str:

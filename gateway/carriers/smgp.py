@@ -403,7 +403,7 @@ class Smgw(dialect.Gate):
         fields = pdu.fields
         concat, octets = content.joined(fields["MsgContent"], fields.get("TP_udhi") == 1)
         body = content.decode(octets, fields["MsgFormat"])
-        phone = content.e164(fields["DestTermID"][0])
+        phone = content.e164(next(iter(fields["DestTermID"]), ""))
         return Submitted(phone, fields["SrcTermID"], body, concat, fields["NeedReport"] == 1)
 
     def reference(self, pdu: Pdu, number: int, now: datetime) -> str:

@@ -7,6 +7,8 @@ a rehearsal's and stands on the command line on purpose.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
 from collections import Counter
 from importlib import import_module
@@ -226,7 +228,8 @@ async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
         t(f"{protocol} 在 {host}:{at} 等着，Ctrl-C 结束。", f"{protocol} listens on {host}:{at}; Ctrl-C ends it.")
     )
     shown.say_now(t("打一行“号码 文字”就是群众发来一条。", "A line `NUMBER TEXT` is a text of a person's."))
-    asyncio.get_running_loop().add_reader(sys.stdin, _typed, made)
+    with contextlib.suppress(OSError):  # a file, or nothing at all, that cannot be waited for
+        asyncio.get_running_loop().add_reader(sys.stdin, _typed, made)
     try:
         await _count(made)
     finally:
@@ -243,13 +246,13 @@ def _seen(taken: Taken) -> None:
 
 
 def _typed(operator: Operator) -> None:
-    line = sys.stdin.readline()
-    if not line:
+    octets = os.read(sys.stdin.fileno(), 65536)  # unbuffered: of several lines at once none shall wait for the next
+    if not octets:
         asyncio.get_running_loop().remove_reader(sys.stdin)
-        return
-    number, _, body = line.strip().partition(" ")
-    if number and body:
-        operator.say(number, operator.taken[-1].part.sender if operator.taken else "", body)
+    for line in octets.decode(errors="replace").splitlines():
+        number, _, body = line.strip().partition(" ")
+        if number and body:
+            operator.say(number, operator.taken[-1].part.sender if operator.taken else "", body)
 
 
 async def _count(operator: Operator) -> None:

@@ -25,6 +25,7 @@ from gateway.carriers.wire.codec import Codec, Pdu
 from gateway.carriers.wire.dialect import Dialect, Gate, Mode, Role, Said
 from gateway.carriers.wire.fields import Malformed
 from gateway.carriers.wire.link import Link
+from gateway.carriers.wire.listener import Called, Listener
 from gateway.carriers.wire.operator import DELIVERED, FAILED
 from tests.carriers.rig import Cmpp2, Cmpp3, Sgip, Smgp, Smpp, WireRig, texts
 from tests.conftest import NOON
@@ -158,6 +159,31 @@ def test_no_mutation_crashes_hangs_or_leaves_anything_behind(speech: Spoken) -> 
     assert FUZZ / 5 < readable < FUZZ
 
 
+@pytest.mark.timeout(3600)
+def test_no_mutation_crashes_the_rehearsal_operator(speech: Spoken) -> None:
+    gate, dice, read = speech.gate, random.Random(11), 0
+    for _ in range(FUZZ // 5):
+        try:
+            pdu = gate.codec.decode(mutated(dice, speech.frames))
+        except Malformed:
+            continue
+        read += 1
+        if pdu.name in gate.submits:
+            part = gate.taken(pdu)
+            ref = gate.reference(pdu, read, NOON)
+            gate.codec.encode(*gate.answer(pdu, ref, 0))
+            assert isinstance(part.body, str)
+        elif pdu.name in gate.admits:
+            _, fits, _ = gate.admit(pdu, "901234", "unknown", NOON)
+            assert not fits
+        elif pdu.name in gate.acknowledges:
+            gate.sequence(pdu)
+            gate.let_in(pdu)
+        elif (reply := gate.reply(pdu)) is not None:
+            gate.codec.encode(*reply)
+    assert read > FUZZ / 25
+
+
 def blocks() -> int:
     """Allocated memory, without what is remembered of codes."""
     codes._explained.cache_clear()
@@ -192,6 +218,9 @@ class Wire(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 1) if name == "peername" else default
 
 
 class Owner:
@@ -242,3 +271,22 @@ async def test_whatever_comes_over_a_link_only_that_link_ends(speech: Spoken) ->
     assert owner.lost.total() == FUZZ // 50
     assert owner.lost["malformed frame:"] > FUZZ // 200
     assert not owner.lost["unreadable frame:"]
+
+
+@pytest.mark.timeout(3600)
+async def test_nothing_that_is_no_login_lets_an_operator_in() -> None:
+    changes = {"listen": "127.0.0.1:1", "listen_user": "unicom", "listen_secret": "s3cret", "allow": ["127.0.0.1"]}
+    speech = spoken(Sgip, **changes)
+    own, dice, owner = speech.dialect, random.Random(5), Owner()
+    listener = Listener(owner, own)
+    for _ in range(FUZZ // 50):
+        link = Called(listener, own)
+        wire = Wire(link)
+        link.connection_made(wire)
+        while not wire.closing and link in listener.links and dice.random() < 0.98:
+            link.data_received(mutated(dice, speech.frames))
+        assert not link.was_up and not link._arrived
+        wire.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert link.ended and not listener.links

@@ -323,7 +323,7 @@ async def test_an_idle_link_sleeps_and_the_next_text_wakes_it(called: SgipCalled
     carrier = await called.opened(idle_seconds=0.2, tests=50)
     own = called.operator
     for turn in range(3):
-        await called.desk.until(lambda: all(session._calling for session in own.sessions))
+        await called.desk.until(lambda: all(session._calling for session in own.sessions) and carrier.free)
         assert carrier.free == carrier.capacity and carrier.links_up == (1, 1)
         carrier.submit(texts(2, first=10 * turn))
         await called.desk.answered(2 * turn + 2)
@@ -362,7 +362,8 @@ async def test_without_a_listener_a_link_that_was_closed_is_opened_again(
 async def test_a_link_that_cannot_wake_defers_its_texts_and_fails(called: SgipCalled) -> None:
     await called.start(receipt_lost=1.0)
     carrier = await called.opened(idle_seconds=0.1, tests=50)
-    await called.desk.until(lambda: all(session._calling for session in called.operator.sessions))
+    own = called.operator
+    await called.desk.until(lambda: all(session._calling for session in own.sessions) and carrier.free)
     await called.operator.stop()
     carrier.submit(texts(2))
     assert all(isinstance(answer, Deferred) for answer in await called.desk.answered(2))
@@ -396,6 +397,37 @@ async def test_a_link_closed_right_after_the_login_is_opened_for_the_next_text(
     carrier.submit(texts(1))
     found = {answer.text.key: type(answer) for answer in await rig.desk.answered(2)}
     assert found == {0: Deferred, 1: Accepted} and rig.operator.seen["logins"] == 3
+
+
+class Single(sgip.Smg):
+    """Lets in one link at a time."""
+
+    open = 0
+
+    def admit(self, pdu: Pdu, user: str, secret: str, now: datetime) -> tuple[Pdu, bool, Mode]:
+        answer, fits, mode = super().admit(pdu, user, secret, now)
+        if not fits or Single.open:
+            return Pdu(answer.name, answer.fields | {"Result": answer.fields["Result"] or 3}), False, mode
+        Single.open += 1
+        return answer, fits, mode
+
+    def reply(self, pdu: Pdu) -> Pdu | None:
+        Single.open -= pdu.name == "UNBIND"
+        return super().reply(pdu)
+
+
+async def test_a_second_link_that_is_refused_does_not_end_the_first(rig: Sgip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.carriers.wire.carrier.PAUSES", (0.1,))
+    monkeypatch.setattr(Single, "open", 0)
+    rig.operator = Operator(Single, Behaviour(user="901234", secret=rig.secret, receipt_lost=1.0))
+    rig.port = await rig.operator.start()
+    address = f"127.0.0.1:{free_port()}"
+    carrier = await rig.opened(links=2, idle_seconds=0.2, tests=50, **listens(address))
+    await rig.desk.until(lambda: rig.operator.seen["logins"] == 2)  # one sleeps, and the other gets its place
+    assert rig.operator.seen["refused logins"] and not rig.desk.failures
+    carrier.submit(texts(1))
+    await rig.desk.answered(1)
+    assert not rig.desk.failures
 
 
 async def test_a_dead_link_is_left_and_the_parts_keep_their_names(rig: Sgip) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from cli.conftest import Gateway
 from gateway.carriers import Accepted
-from tests.carriers.rig import Cmpp3, texts
+from tests.carriers.rig import Cmpp3, Sgip, texts
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,25 @@ def test_an_operator_listens_here_only(gateway: Gateway) -> None:
     assert answer.code == 1 and "只在本机" in answer.err
 
 
+async def test_an_operator_without_a_keyboard_listens_all_the_same() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from gateway.cli import main; main()", "operator", "sgip", "--listen", "127.0.0.1:0",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env={**os.environ, "GATEWAY_LANG": "zh"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    rig = Sgip()
+    rig.secret = "rehearsal"
+    try:
+        rig.port = int(re.findall(r":(\d+)", (await process.stdout.readline()).decode())[0])
+        carrier = await rig.opened()
+        carrier.submit(texts(1))
+        await rig.desk.until(lambda: rig.desk.receipts)
+        await carrier.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 5) == 130
+
+
 async def test_somebody_practises_with_an_operator() -> None:
     """Typed as a user would: the operator in a process of its own, a carrier of ours, a text each way."""
     command = ("operator", "cmpp3", "--listen", "127.0.0.1:0", "--receipt-after", "0.1")
@@ -100,8 +119,8 @@ async def test_somebody_practises_with_an_operator() -> None:
         carrier.submit(texts(1))
         assert isinstance((await rig.desk.answered(1))[0], Accepted)
         await rig.desk.until(lambda: rig.desk.receipts)
-        process.stdin.write("13800130009 我要问养老\n".encode())
-        await rig.desk.until(lambda: rig.desk.received)
+        process.stdin.write("13800130009 我要问养老\n13800130008 查询\n".encode())
+        await rig.desk.until(lambda: len(rig.desk.received) == 2)
         assert (rig.desk.received[0].body, rig.desk.received[0].to) == ("我要问养老", rig.sender)
         assert rig.desk.received[0].at <= datetime.now(UTC)
         await carrier.close()

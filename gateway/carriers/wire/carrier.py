@@ -184,6 +184,10 @@ class WireCarrier(carriers.Carrier):
     def _any_sends(self) -> bool:
         return any(link is not None and link.up and link.mode.sends for link in self._slots)
 
+    @property
+    def _any_works(self) -> bool:
+        return any(mode.sends and self._works(slot) for slot, mode in enumerate(self._modes))
+
     def _works(self, slot: int) -> bool:
         """Whether it is up; one that sleeps is as good."""
         link = self._slots[slot]
@@ -245,7 +249,7 @@ class WireCarrier(carriers.Carrier):
                 break
             except Unavailable as error:
                 log.warning("link.unavailable", carrier=self.name, why=error.en, again_in=pause)
-                if self.dialect.on_demand and not self._any_sends:
+                if self.dialect.on_demand and not self._any_works:
                     self._fail(error.en)
                     break
             await asyncio.sleep(max(self.settings.relogin_seconds, pause * random.uniform(0.8, 1.2)))

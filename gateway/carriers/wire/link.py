@@ -129,6 +129,7 @@ class Link(asyncio.Protocol):
         try:
             self._write(self._dialect.login(self.mode, self._owner.now()))
         except Malformed as error:
+            self._admitted.cancel()
             raise Unavailable(f"登录写不出来：{error.zh}", f"the login cannot be written: {error.en}") from None
         self._flush()
         try:

@@ -33,7 +33,7 @@ class Behaviour:
     """Ratios are 0 to 1, times are seconds. `rate` parts a second are taken and the rest told to slow down, 0 is any.
 
     `drop_every`: a link is cut after so many parts, 0 never. `call`: "host:port" to open a link to, for protocols whose
-    operator does. `most_links` and `in_flight` are what the account allows.
+    operator does; `in_flight` of its own may be unacknowledged on each link.
     """
 
     user: str = "rehearsal"
@@ -51,7 +51,6 @@ class Behaviour:
     receipt_late_after: float = 1.0
     receipt_twice: float = 0.0
     drop_every: int = 0
-    most_links: int = 8
     in_flight: int = 16
     call: str = ""
     remember: int = 100_000
