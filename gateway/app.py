@@ -32,7 +32,7 @@ from gateway.cases import Cases
 from gateway.codes import Stage
 from gateway.config import Carrier as Account
 from gateway.config import Config
-from gateway.dispatch import Dispatcher, Pace, Setup
+from gateway.dispatch import Bounds, Dispatcher, Pace, Setup
 from gateway.duty import Duty
 from gateway.errors import Invalid, Problem, Refused
 from gateway.health import HOUR, LOOKED_AT, Health, Marks, measure
@@ -40,6 +40,7 @@ from gateway.inbox import Inbox, topics_of
 from gateway.officials import SYSTEM, Officials
 from gateway.outbox import Outbox
 from gateway.reports import Reports
+from gateway.reports.bills import Bills
 from gateway.roster import Roster
 from gateway.schedule import Schedules, recurrence
 from gateway.scores import Scores
@@ -83,6 +84,7 @@ class Gateway:
         self.screening = Screening(store, site, self.duty, clock, self._queued)
         self.watch = Watch(store, site, notices, self.duty, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)
+        self.bills = Bills(store, site)
         self.scores = Scores(store, site, clock)
         self.answers = Answers(site, self.cases)
         self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)
@@ -136,6 +138,8 @@ class Gateway:
             means=partial(_kind_of_code, self.config, name),
             retry=Retry(partial(self.config.tries_again, name), retries.receipt_retry),
             signs=Signs(partial(self.config.says_of_number, name), self.zone),
+            bounds=_bounds(account),
+            bought=account,
         )
 
     @contextlib.asynccontextmanager
@@ -216,6 +220,15 @@ def _marks(site: Config) -> Marks:
         late_share=bounds.late_share,
         failing_share=bounds.failing_share,
         failing_of=bounds.failing_of,
+    )
+
+
+def _bounds(account: Account) -> Bounds:
+    return Bounds(
+        per_minute=account.recipient_per_minute,
+        per_day=account.recipient_per_day,
+        same_per_minute=account.same_per_minute,
+        same_per_hour=account.same_per_hour,
     )
 
 

@@ -21,6 +21,7 @@ from gateway import phone, sheets
 from gateway.config import Carrier
 from gateway.worktime import Hours, utc
 
+DAY = timedelta(days=1)
 CEILINGS = {
     "quota_per_day": ("运营商每天的限额", "the operator's quota per day"),
     "quota_per_month": ("运营商每月的限额", "the operator's quota per month"),

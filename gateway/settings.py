@@ -41,6 +41,7 @@ from gateway.values import (
     InnerPath,
     Kept,
     MonthDay,
+    NoneOrMore,
     OfficeSpans,
     OpenHours,
     Price,
@@ -161,6 +162,10 @@ class Carrier(Table):
     balance: Annotated[int, Field(ge=0)] | None = None
     balance_on: date | None = None
     balance_warning: Count | None = None
+    recipient_per_minute: NoneOrMore = 15
+    recipient_per_day: NoneOrMore = 50
+    same_per_minute: NoneOrMore = 2
+    same_per_hour: NoneOrMore = 5
     relogin_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
     price: Price | None = None
     rate: Annotated[float, Field(gt=0)] = 50

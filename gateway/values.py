@@ -147,6 +147,7 @@ EnvName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Price = Annotated[Decimal, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+NoneOrMore = Annotated[int, Field(ge=0)]
 Kept = Annotated[int, Field(ge=SHORTEST_RETENTION)]
 
 

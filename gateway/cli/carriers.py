@@ -146,7 +146,7 @@ def _does(one: Mapping[str, Any], live: Mapping[str, Any], health: Mapping[str, 
         f"{health['per_second']:.1f}",
         f"{_seconds(health['median_delay'])}/{_seconds(health['late_delay'])}",
         *(_share(health[name]) for name in ("delivered", "failed", "unknown")),
-        t(*live["failure"]) if live.get("failure") else health["last_error"] or "",
+        t(*said) if (said := live.get("failure") or live.get("closed")) else health["last_error"] or "",
     )
 
 

@@ -32,6 +32,7 @@ import structlog
 
 from gateway.dispatch.account import Account, Receive, Setup
 from gateway.dispatch.holder import Holder, Tally
+from gateway.dispatch.limits import Bounds, Frequency, Gate
 from gateway.dispatch.pace import Bucket, Logins, Pace
 from gateway.dispatch.withdrawals import Withdrawals
 from gateway.errors import Refused
@@ -39,7 +40,21 @@ from gateway.store import DATABASE_ERRORS, Store, counting, parcels, receipts
 from gateway.store.receipts import Recent
 from gateway.worktime import Clock
 
-__all__ = ["Account", "Bucket", "Dispatcher", "Holder", "Logins", "Pace", "Setup", "Tally", "Withdrawals", "alone"]
+__all__ = [
+    "Account",
+    "Bounds",
+    "Bucket",
+    "Dispatcher",
+    "Frequency",
+    "Gate",
+    "Holder",
+    "Logins",
+    "Pace",
+    "Setup",
+    "Tally",
+    "Withdrawals",
+    "alone",
+]
 
 log = structlog.get_logger()
 
@@ -120,7 +135,8 @@ class Dispatcher:
         while True:
             expiring = [partial(self._expire, name) for name in self.accounts]
             minding = [partial(account.mind, self._takes) for account in self.accounts.values()]
-            chores: list[Callable[[], Awaitable[None]]] = [*expiring, *minding, self._settle, self.count]
+            balances = [account.watch_balance for account in self.accounts.values()]
+            chores: list[Callable[[], Awaitable[None]]] = [*expiring, *minding, *balances, self._settle, self.count]
             for chore in chores:
                 try:
                     await chore()

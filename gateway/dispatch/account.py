@@ -19,12 +19,15 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from gateway import bought
 from gateway.carriers import Answer, Carrier, Items, Links
+from gateway.config import Carrier as Bought
 from gateway.dispatch.holder import BACKOFF_SECONDS, Holder, Tally
+from gateway.dispatch.limits import UNBOUNDED, Bounds, Frequency, Gate
 from gateway.dispatch.pace import Logins, Pace
 from gateway.errors import Unavailable
 from gateway.health import HOUR, LOOKED_AT, Health, Marks, Means, measure, no_meaning
-from gateway.store import DATABASE_ERRORS, Store, parcels, usage
+from gateway.store import DATABASE_ERRORS, Store, parcels, slots, usage
 from gateway.store.numbers import Signs
 from gateway.store.parcels import EpochLost
 from gateway.store.receipts import Recent
@@ -38,6 +41,7 @@ RENEW_SECONDS = 1.0
 FAILOVER_SECONDS = 10.0
 GRACE_SECONDS = 5.0
 HEALTH_SECONDS = 10.0
+BALANCE_SECONDS = 60.0
 Receive = Callable[[str, Items], Awaitable[None]]
 
 
@@ -58,6 +62,8 @@ class Setup:
     """Which failures its receipts ask to be tried again."""
     signs: Signs | None = None
     """What its receipts say of numbers."""
+    bounds: Bounds = UNBOUNDED
+    bought: Bought | None = None
 
 
 class Account:
@@ -81,10 +87,12 @@ class Account:
         self._holder: Holder | None = None
         # Logins are paced by the machine's own time: the operator's gate knows no other.
         self._logins = Logins(setup.pace.relogin_seconds, BACKOFF_SECONDS, time.monotonic)
+        self._frequency = Frequency(setup.bounds, clock.monotonic)
+        self.gate = Gate(setup.bought, zone)
         self._down_for = 0.0
         self._epoch: int | None = None
         self._failure: tuple[str, str] | None = None
-        self._measure_at = 0.0
+        self._measure_at = self._balance_at = 0.0
         self.health: Health | None = None
         self.carrier: Carrier | None = None
         self.tally = Tally()
@@ -131,6 +139,7 @@ class Account:
             "in_flight": 0 if carrier is None else carrier.capacity - carrier.free,
             "capacity": 0 if carrier is None else carrier.capacity,
             "failure": self._failure,
+            "closed": self.gate.closed(self._clock.now()),
         }
 
     @property
@@ -157,6 +166,23 @@ class Account:
         self.health = measure(sent, now, self._setup.marks, self._setup.means)
         if self.health.trouble != before:
             log.warning("account.trouble", carrier=self._setup.name, trouble=self.health.trouble or "none")
+
+    async def watch_balance(self) -> None:
+        """A balance below its warning is a fault that people see, until it is not."""
+        account, now = self._setup.bought, self._clock.now()
+        if account is None or account.balance_warning is None or time.monotonic() < self._balance_at:
+            return
+        self._balance_at = time.monotonic() + BALANCE_SECONDS
+        used = await self._store.read(usage.used, account.name, bought.beginnings(account, now, self._zone))
+        left = (account.balance or 0) - used.since_balance
+        key = f"balance:{account.name}"
+        if left >= account.balance_warning:
+            await self._store.write(slots.fault_clear, key)
+            return
+        name, warning = account.name, account.balance_warning
+        zh = f"通道 {name} 只剩 {left:,} 段，少于 {warning:,}：请续买，再改 balance 和 balance_on"
+        en = f"{name} has {left:,} parts left, fewer than {warning:,}: buy more, then set balance and balance_on"
+        await self._store.write(slots.fault_set, key, zh, en, now)
 
     async def _take(self) -> int | None:
         try:
@@ -240,6 +266,7 @@ class Account:
     async def _send_over(self, carrier: Carrier, epoch: int, renewing: asyncio.Task[None]) -> None:
         """Run one holder over an open carrier until it fails, the account is lost, or we are told to stop."""
         self._failed.clear()
+        self.gate = Gate(self._setup.bought, self._zone)  # nothing is out: what was used is read anew
         seen = await self._store.read(parcels.newest_consent)
         holder = Holder(
             self._store,
@@ -251,6 +278,8 @@ class Account:
             self._zone,
             self._recent,
             self.tally,
+            self._frequency,
+            self.gate,
         )
         self._holder = holder
         running = asyncio.create_task(holder.run())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from gateway.carriers import Accepted, Answer, Carrier, Deferred, Rejected, Text
+from gateway.dispatch.limits import Frequency, Gate
 from gateway.dispatch.pace import Bucket, Pace
 from gateway.dispatch.withdrawals import Withdrawals
 from gateway.model import PARCEL_SIZE, Outcome, ParcelState, Priority
-from gateway.store import DATABASE_ERRORS, REFUSED_ROWS, Store, parcels
+from gateway.store import DATABASE_ERRORS, REFUSED_ROWS, Store, parcels, usage
 from gateway.store.parcels import Again, EpochLost, OpenParcel, Result, Step, Verdict
 from gateway.store.receipts import Part, Recent
 from gateway.worktime import Clock, Hours
@@ -60,6 +62,11 @@ class Flight:
         """`at_risk` when so many more of its texts are recorded; those that did not leave were none."""
         recorded = self.recorded + settled
         return self.granted - recorded - min(self.spared, self.parcel.n - recorded)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it passes every limit but the pace."""
+        return self.parcel.priority == Priority.EMERGENCY
 
     @property
     def unsent(self) -> int:
@@ -103,6 +110,8 @@ class Holder:
         zone: ZoneInfo,
         recent: Recent,
         tally: Tally,
+        frequency: Frequency,
+        gate: Gate,
     ) -> None:
         self._store, self.carrier, self.epoch = store, carrier, epoch
         self._pace, self._clock, self._zone, self._recent = pace, clock, zone, recent
@@ -117,6 +126,8 @@ class Holder:
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self.tally = tally
+        self._frequency, self._gate = frequency, gate
+        self._put_off: dict[tuple[int, int], float] = {}
 
     # -- what the carrier says -----------------------------------------------------------------------------
 
@@ -125,6 +136,7 @@ class Holder:
         for answer in answers:
             flight = self._by_text.pop((answer.text.key, answer.text.attempt), None)
             if flight is not None:
+                self._gate.answered(answer.text.parts, taken=not isinstance(answer, Deferred | Rejected))
                 self._results.append((flight.parcel.id, flight.parcel.attempt, self._result(answer)))
         self._wake.set()
         self._send()
@@ -178,12 +190,20 @@ class Holder:
         return await self._store.read(parcels.has_ready, self.carrier.name, self._clock.now())
 
     async def _turn(self) -> None:
+        await self._mind_the_gate()
         step = self._plan()
         if step is None:
             return
         verdict = await self._write(step)
         self.tally.steps += 1
         self._learn(step, verdict)
+
+    async def _mind_the_gate(self) -> None:
+        """Read anew what was used, when a day begins."""
+        now = self._clock.now()
+        if (since := self._gate.must_learn(now)) is not None:
+            with contextlib.suppress(*DATABASE_ERRORS):
+                self._gate.learn(await self._store.read(usage.used, self.carrier.name, since), now)
 
     async def _write(self, step: Step) -> Verdict:
         attempt = 0
@@ -234,31 +254,32 @@ class Holder:
     def _take_results(self, step: Step) -> dict[int, int]:
         """Move up to RECORD_ROWS rows into the step; answers how many texts of each parcel they settle."""
         settled: dict[int, int] = defaultdict(int)
-        again: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        again: dict[tuple[int, float], list[int]] = defaultdict(list)
         rows = 0
         while self._results and rows < RECORD_ROWS:
             item = self._results.popleft()
             step.results.append(item)
             rows += item[2].parts
             settled[item[0]] += 1
-            if (at_once := self._tries_again(item[0], item[2])) is not None:
-                again[item[0], at_once].append(item[2].key)
-        step.again = [self._again(parcel_id, keys, at_once) for (parcel_id, at_once), keys in again.items()]
+            if (pause := self._tries_again(item[0], item[2])) is not None:
+                again[item[0], pause].append(item[2].key)
+        step.again = [self._again(parcel_id, keys, pause) for (parcel_id, pause), keys in again.items()]
         return settled
 
-    def _tries_again(self, parcel_id: int, result: Result) -> bool | None:
-        """None: not at all; True: at once (emergency, by the category's rule); False: after a pause."""
-        if result.outcome is Outcome.DEFERRED:
-            return False
+    def _tries_again(self, parcel_id: int, result: Result) -> float | None:
+        """None: not at all; else after so many seconds, 0 being at once (emergency, by the category's rule)."""
         parcel = self._flights[parcel_id].parcel
+        if result.outcome is Outcome.DEFERRED:
+            pauses = self._pace.retry_seconds
+            ordinary = pauses[min(parcel.attempt, len(pauses)) - 1]
+            return self._put_off.pop((result.key, parcel.attempt), ordinary)
         resends = parcel.on_uncertain == "resend" and parcel.attempt < self._pace.max_attempts
-        return True if resends and result.outcome is Outcome.UNCERTAIN else None
+        return 0 if resends and result.outcome is Outcome.UNCERTAIN else None
 
-    def _again(self, parcel_id: int, keys: list[int], at_once: bool) -> Again:
+    def _again(self, parcel_id: int, keys: list[int], pause: float) -> Again:
         attempt = self._flights[parcel_id].parcel.attempt
-        pauses = self._pace.retry_seconds
-        pause = timedelta(seconds=pauses[min(attempt, len(pauses)) - 1])
-        return Again(parcel_id, attempt + 1, tuple(keys), None if at_once else self._clock.now() + pause)
+        at = self._clock.now() + timedelta(seconds=pause) if pause else None
+        return Again(parcel_id, attempt + 1, tuple(keys), at)
 
     def _let_go(self, step: Step, settled: Mapping[int, int]) -> None:
         for flight in self._flights.values():
@@ -290,6 +311,8 @@ class Holder:
 
     def _room_in(self, priority: int) -> int:
         """Texts of this priority that may be opened now: two full parcels, or many small ones."""
+        if priority != Priority.EMERGENCY and self._gate.closed(self._clock.now()) is not None:
+            return 0
         mine = (f for f in self._flights.values() if f.parcel.priority == priority and not f.ends)
         unsent = sum(f.unsent for f in mine)
         return OPEN_TEXTS - unsent if unsent <= PARCEL_SIZE else 0
@@ -370,7 +393,7 @@ class Holder:
         """Hand over what is granted, as far as the carrier's free places and the pace allow."""
         if self._closing:
             return
-        free, pace = self.carrier.free, self._bucket.available()
+        free, pace, now = self.carrier.free, self._bucket.available(), self._clock.now()
         capacity, batch = self.carrier.capacity, list[Text]()
         for flight in self._in_turn():
             while not flight.ends and flight.sent < flight.granted:
@@ -380,18 +403,34 @@ class Holder:
                     self._hand_over(batch)
                     self._send_later(text, pace, fits)
                     return
+                if not (flight.urgent or self._gate.takes(text.parts, now)):
+                    flight.ends = "closed"
+                    self._wake.set()
+                    break
                 flight.sent += 1
                 if self._withdrawals.withholds(text.phone, flight.parcel.category, flight.parcel.consent_seen):
                     self._withhold(flight, text)
                     continue
+                if not flight.urgent and (wait := self._frequency.wait(text.phone, text.body)):
+                    self._defer(flight, text, wait)
+                    continue
                 free, pace = free - text.parts, pace - text.parts
                 self._bucket.spend(text.parts)
+                self._gate.leaves(text.parts)
+                self._frequency.left(text.phone, text.body)
                 self._by_text[text.key, text.attempt] = flight
                 batch.append(text)
         self._hand_over(batch)
 
     def _withhold(self, flight: Flight, text: Text) -> None:
         result = Result(text.key, text.parts, Outcome.WITHHELD, (), "opted out")
+        self._results.append((flight.parcel.id, flight.parcel.attempt, result))
+        self._wake.set()
+
+    def _defer(self, flight: Flight, text: Text, wait: float) -> None:
+        """Too often to this number: another parcel takes it up when it may leave, to the tenth second."""
+        self._put_off[text.key, text.attempt] = math.ceil(wait / 10) * 10
+        result = Result(text.key, text.parts, Outcome.DEFERRED, (), "too often to this number")
         self._results.append((flight.parcel.id, flight.parcel.attempt, result))
         self._wake.set()
 
@@ -419,3 +458,4 @@ class Holder:
         self._flights.clear()
         self._by_text.clear()
         self._results.clear()
+        self._put_off.clear()

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.bought import Beginnings, Used
 from gateway.health import Sent
-from gateway.model import Outcome, ParcelState, message_id
+from gateway.model import Outcome, ParcelState, ReceiptState, message_id
 from gateway.store import parcels
 from gateway.store.tables import message, parcel, receipt, submission
 
@@ -49,6 +49,40 @@ def newest(db: Connection, carrier: str, since: datetime, limit: int) -> list[Se
     for *key, at, outcome, error, state, said, told_at in db.execute(query.order_by(p.at.desc(), r.state.desc())):
         found[tuple(key)] = Sent(at, outcome, error, state, said, told_at)
     return list(found.values())
+
+
+class Counts(NamedTuple):
+    """Parts to one number: handed over, taken, delivered; and those that may have been taken."""
+
+    submitted: int
+    accepted: int
+    delivered: int
+    uncertain: int
+
+
+def by_number(db: Connection, carrier: str, since: datetime, until: datetime) -> dict[str, Counts]:
+    """Number -> its parts that were handed to the operator from `since` to `until`, deferred ones left out."""
+    s, r = submission.c, receipt.c
+
+    def counted(*what: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.sum(case((and_(*what), 1), else_=0))
+
+    same = (r.message_id == s.message_id, r.attempt == s.attempt, r.part == s.part)
+    arrived = select(r.part).where(*same, r.state == ReceiptState.DELIVERED).exists()
+    taken = s.outcome == Outcome.ACCEPTED
+    query = (
+        select(
+            message.c.phone,
+            func.count(),
+            counted(taken),
+            counted(s.outcome != Outcome.REJECTED, arrived),
+            counted(s.outcome == Outcome.UNCERTAIN),
+        )
+        .join(message, message.c.id == s.message_id)
+        .where(s.carrier == carrier, s.at >= since, s.at < until, s.outcome.in_(ANSWERED))
+        .group_by(message.c.phone)
+    )
+    return {row[0]: Counts(*map(int, row[1:])) for row in db.execute(query)}
 
 
 def waiting(db: Connection, carrier: str, until: datetime) -> Counter[int]:
