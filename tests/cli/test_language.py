@@ -110,5 +110,5 @@ def test_every_reading_command_has_json() -> None:
         for name in names:
             command = getattr(top[group], "commands")[name]  # noqa: B009
             assert any("--json" in param.opts for param in command.params), f"{group} {name}"
-    for name in ("check", "preview", "send", "inbound", "report", "carriers", "text", "phone", "demo"):
+    for name in ("check", "preview", "send", "inbound", "report", "carriers", "reconcile", "text", "phone", "demo"):
         assert any("--json" in param.opts for param in top[name].params), name
