@@ -93,11 +93,11 @@ def test_what_is_remembered_is_bounded(clock: ManualClock) -> None:
 
 def test_thousands_of_numbers_cost_next_to_nothing(clock: ManualClock) -> None:
     limit, body = frequency(clock, numbers=100_000), "【枣原镇】" + "停" * 60
-    began = time.perf_counter()
+    began = time.process_time()
     for n in range(50_000):
         assert limit.wait(number(n), body) == 0
         limit.left(number(n), body)
-    assert (time.perf_counter() - began) / 50_000 < 50e-6
+    assert (time.process_time() - began) / 50_000 < 50e-6
 
 
 # -- in dispatch -----------------------------------------------------------------------------------------------
