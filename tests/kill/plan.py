@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from gateway.carriers.simulator import SimulatorSettings
 
 CARRIER = "simulator"
+UNBOUNDED = dict.fromkeys(("recipient_per_minute", "recipient_per_day", "same_per_minute", "same_per_hour"), 0)
+"""Twenty broadcasts to one town within a minute: what limits are there to stop."""
 BACKLOG = 8
 """Parcels that may wait before the next broadcast is composed: composing goes on for as long as the run does."""
 PREFIXES = (138, 182, 133, 189, 130, 186, 192)
@@ -59,7 +61,7 @@ class Plan:
         """What the site's account is to be instead: fast enough for the carrier's window to be what limits."""
         options = asdict(self.operator(address))
         own = {name: options.pop(name) for name in ("in_flight", "links")}
-        return {**own, "rate": 5000.0, "options": options}
+        return {**own, **UNBOUNDED, "rate": 5000.0, "options": options}
 
     def operator(self, address: str = "") -> SimulatorSettings:
         """An operator who does everything that makes trouble."""
