@@ -148,12 +148,13 @@ def _answer(name: str, pdu: Pdu, **fields: Any) -> Pdu:
 
 # -- the text of a receipt ---------------------------------------------------------------------------------------
 
-_WITH_ID = re.compile(rb"\s*id:(?:([0-9a-f]{20})(?=[ \0]*sub:)|(.{10}))", re.DOTALL | re.IGNORECASE)
+_WITH_ID = re.compile(rb"\s*id:(?:([0-9a-f]{20})(?=[ \0s]*sub:)|(.{10}))", re.DOTALL | re.IGNORECASE)
 _KEYS = {
-    "stat": re.compile(rb"\bstat:\s*(?!err:)([^\s\0]{1,7})", re.IGNORECASE),
-    "err": re.compile(rb"\berr:\s*([0-9a-z]{1,7})", re.IGNORECASE),
-    "done": re.compile(rb"\bdone[ _]?date:\s*(\d{10,14})", re.IGNORECASE),
+    "stat": re.compile(rb"stat:\s*(?!s?err:)([^\s\0]{1,7})", re.IGNORECASE),
+    "err": re.compile(rb"err:\s*([0-9a-z]{1,3}\d{0,4})", re.IGNORECASE),
+    "done": re.compile(rb"done[ _]?date:\s*(\d{10,14})", re.IGNORECASE),
 }
+"""Between them stands a space, mostly; one province writes the letter s."""
 
 
 class Report(NamedTuple):

@@ -242,6 +242,7 @@ SPELLINGS = [
     b" sub:001 dlvrd:001 submit_date:2603021150 done_date:2603021155 stat:UNDELIV err:640 text:",
     b" SUB:001 DLVRD:001 SUBMIT DATE:2603021150 DONE DATE:2603021155 STAT:UNDELIV ERR:640",
     b" sub:001 dlvrd:001 submit_date:2603021150 done_date:2603021155 stat: UNDELIV err: 640 text: stat:DELIVRD err:000",
+    b"sSub:001sDlvrd:000sSubmit_Date:2603021150sDone_Date:2603021155sStat:UNDELIVsErr:640sText:007UNDELIV\0\0\0",
     b"sub:001 dlvrd:001 donedate:260302115500 stat:UNDELIV\0err:640\0\0\0",
 ]
 
@@ -269,6 +270,7 @@ def test_the_id_may_be_any_octets_and_keys_any_spelling(id: bytes, rest: bytes) 
         (b"stat:UNDELIV err:000", (ReceiptState.UNDELIVERED, "UNDELIV")),
         (b"stat:UNDELIV err:", (ReceiptState.UNDELIVERED, "UNDELIV")),
         (b"stat:MK:0001 err:000", (ReceiptState.UNDELIVERED, "MK:0001")),
+        (b"stat:RT:0148 err:148", (ReceiptState.UNDELIVERED, "RT:0148")),
         (b"stat:MB:1041 err:012", (ReceiptState.UNDELIVERED, "MB:1041")),
         (b"stat:QWERTYU err:12A", (ReceiptState.UNDELIVERED, "QWERTYU:12A")),
     ],
