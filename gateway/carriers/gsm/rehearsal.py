@@ -113,6 +113,8 @@ class Modem:
         self._reset()
 
     def _reset(self) -> None:
+        self._waiting.extendleft(reversed(self._unacknowledged))
+        self._unacknowledged.clear()
         self._buffer, self._prompted = b"", False
         self._echo, self._pdus, self._memory = self.behaviour.echo, False, "SM"
         self._cnmi: Sequence[int] = (0, 0, 0, 0, 0)
