@@ -216,6 +216,22 @@ async def test_a_text_that_has_partly_left_and_can_no_further_is_uncertain() -> 
         assert isinstance(answer, Uncertain) and answer.refs[0] and not any(answer.refs[1:])
 
 
+async def test_a_modem_that_takes_no_text_is_not_opened_again_at_once() -> None:
+    async with rig() as one:
+        one.modem.script.append("+CMS ERROR: 330")
+        carrier = await one.opened(pause=0.1)
+        carrier.submit([text(1)])
+        await one.desk.answered(1)
+        assert one.desk.failures == ["CMS:330"]
+        with pytest.raises(Unavailable, match="CMS:330"):
+            await one.opened(pause=0.1)
+        await asyncio.sleep(0.2)
+        again = await one.opened(pause=0.1)
+        again.submit([text(2)])
+        assert kinds(await one.desk.answered(2)) == ["Deferred", "Accepted"]
+        await one.opened(pause=0.1)
+
+
 # -- hanging, breaking, coming back ----------------------------------------------------------------------------
 
 
@@ -439,6 +455,14 @@ async def test_a_wrong_pin_is_not_tried_again_after_a_restart() -> None:
         assert not any(said.startswith("AT+CPIN=") for said in one.modem.seen.commands)
 
 
+@pytest.mark.parametrize("pin", ["246", "2468a", '2468"\rAT+CFUN=0', "２４６８"])
+async def test_what_is_no_pin_is_not_tried(pin: str) -> None:
+    async with rig(pin="2468") as one:
+        with pytest.raises(Unavailable, match="4 to 8 digits"):
+            await one.opened(pin=pin)
+        assert not any(said.startswith("AT+CPIN=") for said in one.modem.seen.commands)
+
+
 # -- receipts ----------------------------------------------------------------------------------------------------
 
 
@@ -648,7 +672,7 @@ async def test_a_full_storage_that_refuses_a_text_is_drained() -> None:
         assert [said.body for said in one.desk.received] == ["hello"]
 
 
-async def test_what_the_sim_keeps_of_others_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_the_sim_keeps_of_others_is_left_alone() -> None:
     async with rig() as one:
         stored = {0: pdu.encode(pdu.SUBMIT, {"TP-DA": "10086", "TP-UD": "draft"}).hex(), 1: "00FF", 2: "0003"}
         listed = [line for at, octets in stored.items() for line in (f"+CMGL: {at},{2 if not at else 1},,9", octets)]
@@ -657,6 +681,7 @@ async def test_what_the_sim_keeps_of_others_is_left_alone(caplog: pytest.LogCapt
         await one.desk.until(lambda: one.modem.seen.commands.count("AT+CMGL=4") > 5)
         assert not any(said.startswith("AT+CMGD") for said in one.modem.seen.commands)
         assert not one.desk.received and not one.desk.failures
+        assert one.carriers[0].noticed["unreadable"] == "2"
 
 
 async def test_what_cannot_be_read_is_acknowledged_where_it_came_directly() -> None:
@@ -792,14 +817,15 @@ async def test_each_refusal_of_the_network_in_a_row_makes_the_pause_longer() -> 
         assert second - first >= 0.095 and third - second >= 0.19 and fourth - third < 0.19
 
 
-async def test_a_day_has_its_number_of_parts_and_receiving_goes_on() -> None:
+async def test_a_day_has_its_number_of_parts_and_receiving_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     async with rig() as one:
         one.desk.now = lambda: NOON
-        carrier = await one.opened(per_day=3)
+        carrier = await one.opened(per_day=2)
         carrier.submit([long(1)])  # what has begun is finished
         await one.desk.answered(1)
         assert carrier.free == 0 and carrier.links_up == (1, 1)
-        assert carrier.noticed["sent today"] == f"{measure(LONG).parts}/3"
+        assert carrier.noticed["sent today"] == f"{measure(LONG).parts}/2"
+        assert capsys.readouterr().out.count("gsm.day_used_up") == 1
         one.modem.say("+8613800130009", "查询")
         await one.desk.until(lambda: one.desk.received)
         one.desk.now = lambda: NOON + timedelta(hours=12)

@@ -130,6 +130,8 @@ class Carrier(carriers.Carrier):
     @property
     def noticed(self) -> Mapping[str, str]:
         found = dict(self._modem.noticed) if self._modem is not None else {}
+        if self._unreadable:
+            found["unreadable"] = str(len(self._unreadable))
         return found | {"sent today": f"{self._memory.sent_today(self.links.now())}/{self.settings.per_day or '-'}"}
 
     def _used_up(self) -> bool:
@@ -149,6 +151,11 @@ class Carrier(carriers.Carrier):
             asyncio.get_running_loop().call_soon(self.links.answered, closed)
 
     async def open(self) -> None:
+        trouble = self._memory.trouble
+        if trouble and self._memory.next_at > asyncio.get_running_loop().time():
+            raise Unavailable(
+                f"模块发不出短信（{trouble}），过一会儿再试", f"the modem sends no text ({trouble}); tried again later"
+            )
         line = await self._connected()
         modem = Modem(line, self.settings, self._memory)
         try:
@@ -235,6 +242,7 @@ class Carrier(carriers.Carrier):
         self._flying.popleft()
         self.links.answered([_answered(flight, error, says)])
         if says is Says.REOPEN:
+            self._memory.trouble = error
             self._fail(error)
 
     async def _send_parts(self, flight: Flight) -> tuple[str, Says | None]:
@@ -258,7 +266,7 @@ class Carrier(carriers.Carrier):
                 return "expired", Says.DEFERRED
             result = await self._handed_over(flight, octets)
             if result.ok:
-                self._memory.failures = 0
+                self._memory.failures, self._memory.trouble = 0, ""
                 return "", None
             says = await self._says(result)
             if not flight.refs or says not in (Says.DEFERRED, Says.FULL):
@@ -285,14 +293,20 @@ class Carrier(carriers.Carrier):
             result = await self._modem.send(octets)
         except Silent as silent:
             if silent.left:
-                self._memory.count(self.links.now())
+                self._count()
             raise
-        number, now = _number_given(result), self.links.now()
+        number = _number_given(result)
         if result.ok:
-            self._memory.count(now)
+            self._count()
         if result.ok and number is not None:
-            flight.refs.append(self._memory.note(number, flight.text.phone, now))
+            flight.refs.append(self._memory.note(number, flight.text.phone, self.links.now()))
         return Result((), NO_NUMBER) if result.ok and number is None else result
+
+    def _count(self) -> None:
+        now = self.links.now()
+        self._memory.count(now)
+        if self._memory.sent_today(now) == self.settings.per_day:
+            log.warning("gsm.day_used_up", carrier=self.name, per_day=self.settings.per_day)
 
     async def _says(self, result: Result) -> Says:
         """What a refusal means; the next part waits the longer for it."""

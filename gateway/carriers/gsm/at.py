@@ -14,6 +14,7 @@ Policy
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -165,7 +166,10 @@ class Line(asyncio.Protocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
-            await self._ended.wait()
+            # The kernel may hold a port for a while whose modem takes nothing any more.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._ended.wait()
 
     # -- hearing -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ Policy
 - Without a restart the parts are remembered, and a report goes to the one of that number and recipient that left
   nearest to its time, within an hour. Two alike are nobody's. A second part with the same reference to the same
   recipient gets one of its own.
+- A modem that takes its initialisation but no text is not opened before the pause is over, which grows each time: else
+  text after text would use up its attempts.
 - The day's count begins anew with the process: a carrier keeps nothing on disk.
 """
 
@@ -46,6 +48,8 @@ class Memory:
     """The loop's time before which nothing is sent."""
     failures: int = 0
     """Texts in a row that the network would not take now."""
+    trouble: str = ""
+    """The error for which the modem was opened anew, until a text leaves."""
     _long: int = field(default_factory=lambda: random.randrange(LONG_REFERENCES))
     _sent: deque[Sent] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _day: date | None = None

@@ -116,6 +116,8 @@ class Modem:
         pin = self._settings.pin
         if not pin:
             raise Unavailable("SIM卡要密码：请配置 pin_env", "the SIM asks for a PIN: set pin_env")
+        if not re.fullmatch(r"[0-9]{4,8}", pin):
+            raise Unavailable("pin_env 应是4至8位数字", "pin_env should be 4 to 8 digits")
         if pin == self._memory.refused_pin or await self._tries_used():
             raise _pin_refused()
         # Before it is tried: whatever happens now, it is not tried again.

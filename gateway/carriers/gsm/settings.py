@@ -34,9 +34,9 @@ class GsmSettings(carriers.Carrier.Settings):
     check_seconds: float = 30.0
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
-        if not re.fullmatch(r"tcp://[^/:]+:\d{1,5}|(?!tcp:).+", self.port):
+        if not re.fullmatch(r"tcp://[^/:]+:[0-9]{1,5}|(?!tcp:).+", self.port):
             yield "port", "应为串口（如 /dev/ttyUSB0）或 tcp://主机:端口", "should be a device or tcp://HOST:PORT"
-        if self.smsc and not re.fullmatch(r"\+?\d{5,20}", self.smsc):
+        if self.smsc and not re.fullmatch(r"\+?[0-9]{5,20}", self.smsc):
             yield "smsc", "应为号码，如 +8613800100500", "should be a number such as +8613800100500"
         if self.storage not in ("SM", "ME", "MT"):
             yield "storage", "应为 SM、ME 或 MT", "should be SM, ME or MT"
