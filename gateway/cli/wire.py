@@ -110,7 +110,7 @@ def _of(protocol: str, name: str) -> dict[str, Any]:
             f"没有协议 {protocol}；有：{listed}", f"no protocol {protocol}; there are: {', '.join(PROTOCOLS)}"
         )
     module = import_module(f"gateway.carriers.{protocol.rstrip('0123456789')}")
-    return dict(getattr(module, name))
+    return dict(getattr(module, name, {}))
 
 
 Ratio = float
@@ -211,14 +211,12 @@ def operator(
 
 
 async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
-    from gateway.carriers.wire.operator import Operator
-
     host, _, port = listen.rpartition(":")
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise Refused(
             "演练的运营商只在本机等：127.0.0.1", "a rehearsal operator listens on this machine only: 127.0.0.1"
         )
-    made = Operator(_of(protocol, "GATES")[protocol], behaviour)
+    made = _operator(protocol, behaviour)
     made.watch = _seen
     try:
         at = await made.start(host, int(port))
@@ -235,6 +233,16 @@ async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
     finally:
         asyncio.get_running_loop().remove_reader(sys.stdin)
         await made.stop()
+
+
+def _operator(protocol: str, behaviour: Behaviour) -> Operator:
+    """A protocol's own operator, or that of the wire protocols behind its gate."""
+    from gateway.carriers.wire.operator import Operator
+
+    if own := _of(protocol, "OPERATORS"):
+        made: Operator = own[protocol](behaviour)
+        return made
+    return Operator(_of(protocol, "GATES")[protocol], behaviour)
 
 
 def _seen(taken: Taken) -> None:

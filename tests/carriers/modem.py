@@ -145,7 +145,7 @@ async def rig(kind: str = "tcp", **behaviour: Any) -> AsyncIterator[Rig]:
 
 
 class Gsm(Conforming):
-    """One text at a time; what is too fast for the network is told to come later."""
+    """One text at a time."""
 
     protocol = "gsm"
     secret = "2468"
@@ -160,8 +160,7 @@ class Gsm(Conforming):
         return QUICK | {"port": f"tcp://127.0.0.1:{self.port}", "pin": self.secret, "service_code": self.sender}
 
     async def start(self, **behaviour: Any) -> None:
-        slow = {"defer": 0.5} if behaviour.pop("rate", 0.0) else {}
-        self.modem = Modem(Behaviour(pin=self.secret, receipt_after=0.0, **{"latency": 0.0} | behaviour | slow))
+        self.modem = Modem(Behaviour(pin=self.secret, receipt_after=0.0, **{"latency": 0.0} | behaviour))
         self.server = await listen(self.modem, "127.0.0.1", self.port)
         self.port = self.server.sockets[0].getsockname()[1]
 

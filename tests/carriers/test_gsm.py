@@ -18,7 +18,6 @@ from gateway.carriers import (
     Answer,
     Concat,
     Deferred,
-    Receipt,
     Rejected,
     Text,
     Uncertain,
@@ -26,11 +25,13 @@ from gateway.carriers import (
     load,
     settings_of,
 )
-from gateway.carriers.gsm import Carrier, at, causes, memory, modem, pdu, rehearse
+from gateway.carriers.gsm import Carrier, at, causes, memory, modem, pdu
 from gateway.carriers.gsm.at import Line
 from gateway.carriers.gsm.causes import Says
 from gateway.carriers.gsm.memory import Memory
-from gateway.errors import Invalid, Refused, Unavailable
+from gateway.carriers.gsm.operator import Operator
+from gateway.carriers.wire.operator import Behaviour as Told
+from gateway.errors import Invalid, Unavailable
 from gateway.model import ReceiptState
 from gateway.text import measure, parts
 from tests.carriers.modem import Rig, rig, text
@@ -925,29 +926,28 @@ def test_every_code_says_one_thing() -> None:
 # -- the rehearsal -------------------------------------------------------------------------------------------------
 
 
-async def test_a_rehearsal_plays_a_whole_conversation() -> None:
+async def test_the_operator_of_the_command_line_plays_a_modem() -> None:
+    told = Told(secret="2468", receipt_after=0.0, latency=0.0, reject=0.0)
+    operator, seen = Operator(told), list[Any]()
+    operator.watch = seen.append
     async with rig() as one:
-        playing = asyncio.create_task(rehearse("127.0.0.1", 0, {"reply": "收到", "receipt_after": 0.0, "latency": 0.0}))
-        await asyncio.sleep(0.05)
-        [port] = [server.sockets[0].getsockname()[1] for server in _servers(playing)]
-        one.port = f"tcp://127.0.0.1:{port}"
-        carrier = await one.opened()
-        carrier.submit([text(1)])
-        await one.desk.until(lambda: one.desk.received and one.desk.receipts)
-        assert (one.desk.received[0].phone, one.desk.received[0].body) == (text(1).phone, "收到")
-        assert isinstance(one.desk.receipts[0], Receipt)
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
+        one.port = f"tcp://127.0.0.1:{await operator.start('127.0.0.1', 0)}"
+        carrier = await one.opened(pin="2468")
+        carrier.submit([text(1), long(2)])
+        await one.desk.answered(2)
+        operator.say("+8613800130009", "", "查询")
+        await one.desk.until(lambda: one.desk.received and len(one.desk.receipts) == 1 + measure(LONG).parts)
+        assert [shown.part.phone for shown in seen] == [text(1).phone, *[text(2).phone] * measure(LONG).parts]
+        assert seen[0].part.body == "今夜有雨" and seen[0].part.concat is None
+        assert seen[2].part.concat.number == 2
+        await one.desk.until(lambda: operator.seen["acknowledged"] == 2 + measure(LONG).parts)
+        assert (operator.seen["logins"], operator.seen["taken"]) == (1, 1 + measure(LONG).parts)
+        await operator.stop()
+        await one.desk.until(lambda: one.desk.failures)
 
 
-def _servers(playing: asyncio.Task[None]) -> list[asyncio.Server]:
-    frame = playing.get_stack()[0]
-    return [value for value in frame.f_locals.values() if isinstance(value, asyncio.Server)]
-
-
-async def test_an_unknown_option_of_a_rehearsal_is_named() -> None:
-    with pytest.raises(Refused, match=r"no option latancy; there are: .*latency"):
-        await rehearse("127.0.0.1", 0, {"latancy": 1})
+async def test_what_is_no_pin_is_none_of_the_operators() -> None:
+    assert Operator(Told()).modem.behaviour.pin == ""
 
 
 async def test_a_rehearsal_is_badly_behaved_as_it_is_told() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from cli.conftest import Gateway
 from gateway.carriers import Accepted
-from tests.carriers.rig import Cmpp3, Sgip, texts
+from tests.carriers.modem import Gsm
+from tests.carriers.rig import Cmpp3, Rig, Sgip, texts
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,18 @@ from tests.carriers.rig import Cmpp3, Sgip, texts
                 "Version": 0x20,
                 "Timestamp": 301000000,
                 "Sequence_Id": 1,
+            },
+        ),
+        (
+            "gsm",
+            "0006050d91683108100300f1623020210000236230202105002346",
+            "SMS-STATUS-REPORT",
+            {
+                "SMSC": "",
+                **{"TP-MTI": 2, "TP-MMS": 1, "TP-LP": 0, "TP-SRQ": 0, "TP-UDHI": 0, "TP-MR": 5, "TP-ST": 0x46},
+                "TP-RA": "+8613800130001",
+                "TP-SCTS": "2026-03-02T12:00:00+08:00",
+                "TP-DT": "2026-03-02T12:50:00+08:00",
             },
         ),
         ("smpp", "00000010 00000015 00000000 00000003", "enquire_link", {"command_status": 0, "sequence_number": 3}),
@@ -64,6 +77,8 @@ def test_a_file_and_lists_are_read(gateway: Gateway, tmp_path: Any) -> None:
         (("decode", "cmpp3", "00"), "不足报文头"),
         (("decode", "cmpp3", "0000000d0000000800000007"), "实长 12"),
         (("decode", "cmpp4", "00"), "没有协议 cmpp4"),
+        (("decode", "gsm", "000605"), "第4个八位组：TP-RA 不完整"),
+        (("encode", "gsm", '{"pdu": "SMS-SUBMIT", "fields": {"TP-UD": "x"}}'), "缺少字段 TP-DA"),
         (("encode", "cmpp3", "{"), "不是 JSON"),
         (("encode", "cmpp3", "[]"), '应是 {"pdu"'),
         (("encode", "cmpp3", '{"pdu": "SUBMITS"}'), "没有报文 SUBMITS"),
@@ -102,15 +117,16 @@ async def test_an_operator_without_a_keyboard_listens_all_the_same() -> None:
         assert await asyncio.wait_for(process.wait(), 5) == 130
 
 
-async def test_somebody_practises_with_an_operator() -> None:
+@pytest.mark.parametrize(("protocol", "kind"), [("cmpp3", Cmpp3), ("gsm", Gsm)])
+async def test_somebody_practises_with_an_operator(protocol: str, kind: type[Rig]) -> None:
     """Typed as a user would: the operator in a process of its own, a carrier of ours, a text each way."""
-    command = ("operator", "cmpp3", "--listen", "127.0.0.1:0", "--receipt-after", "0.1")
+    command = ("operator", protocol, "--listen", "127.0.0.1:0", "--receipt-after", "0.1")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from gateway.cli import main; main()", *command,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env={**os.environ, "GATEWAY_LANG": "zh"},
     )  # fmt: skip
     assert process.stdout is not None and process.stdin is not None
-    rig = Cmpp3()
+    rig: Any = kind()
     rig.secret = "rehearsal"
     try:
         line = (await process.stdout.readline()).decode()

@@ -36,14 +36,14 @@ from gateway.carriers.gsm import at, causes, memory, pdu
 from gateway.carriers.gsm.at import Line, Result, Silent
 from gateway.carriers.gsm.causes import Says
 from gateway.carriers.gsm.modem import Modem
+from gateway.carriers.gsm.operator import Operator
 from gateway.carriers.gsm.pdu import decode, encode
-from gateway.carriers.gsm.rehearsal import rehearse
 from gateway.carriers.gsm.settings import GsmSettings
 from gateway.errors import Refused, Unavailable
 from gateway.model import ReceiptState
 from gateway.text import Cutting
 
-__all__ = ["CODECS", "Carrier", "GsmSettings", "decode", "encode", "rehearse"]
+__all__ = ["CODECS", "OPERATORS", "Carrier", "GsmSettings", "decode", "encode"]
 
 log = structlog.get_logger()
 
@@ -64,6 +64,8 @@ class Codec:
 
 
 CODECS = {"gsm": Codec}
+OPERATORS = {"gsm": Operator}
+"""For `gateway operator`."""
 
 LONGEST_PAUSE = 120.0
 PART_TRIES = 4

@@ -15,11 +15,11 @@ import random
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from gateway import text as texts
+from gateway.carriers import Concat
 from gateway.carriers.gsm import pdu
 from gateway.carriers.gsm.memory import CHINA
 from gateway.errors import Refused
@@ -27,6 +27,7 @@ from gateway.errors import Refused
 CENTRE = "+8613800100500"
 HANG, CUT = "hang", "cut"
 """Words of a script beside ends of an answer such as "+CMS ERROR: 38"."""
+REMEMBERED = 10_000
 _TOTAL = 3
 """Tries that a PIN has."""
 _COMMAND = re.compile(r"(?i:AT)([+^]\w+|[EZ]\d?|)(=\?|=|\?|)(.*)", re.DOTALL)
@@ -34,14 +35,15 @@ _COMMAND = re.compile(r"(?i:AT)([+^]\w+|[EZ]\d?|)(=\?|=|\?|)(.*)", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """Ratios are 0 to 1, times are seconds. `reply` comes back as a text from whoever was sent one.
+    """Ratios are 0 to 1, times are seconds. More than `rate` parts a second are told to come later, 0 is any.
 
-    `hang`: after such a text it says nothing for `hang_seconds`. `direct`: texts and reports are not stored but come
-    at once, and wait for an acknowledgement. `slots` of the storage.
+    `hang`: after such a text it says nothing for `hang_seconds`; `drop_every`: the line is cut after so many parts.
+    `direct`: texts and reports are not stored but come at once, to be acknowledged. `slots` of the storage.
     """
 
     seed: int = 1
     latency: float = 0.05
+    rate: float = 0.0
     reject: float = 0.0
     reject_code: int = 21
     defer: float = 0.0
@@ -52,8 +54,10 @@ class Behaviour:
     receipt_failed: float = 0.0
     receipt_lost: float = 0.0
     receipt_early: float = 0.0
+    receipt_late: float = 0.0
+    receipt_late_after: float = 60.0
     receipt_twice: float = 0.0
-    reply: str = ""
+    drop_every: int = 0
     pin: str = ""
     echo: bool = True
     direct: bool = False
@@ -72,14 +76,26 @@ class Taken:
     def phone(self) -> str:
         return str(self.fields["TP-DA"])
 
+    @property
+    def body(self) -> str:
+        return pdu.words(self.fields)
+
+    @property
+    def concat(self) -> Concat | None:
+        part = pdu.part_of(self.fields)
+        return Concat(*part) if part else None
+
 
 @dataclass(slots=True)
 class Seen:
     """What it saw; the tests look at it."""
 
-    commands: list[str] = field(default_factory=list)
-    taken: list[Taken] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
+    commands: deque[str] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    taken: deque[Taken] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    openings: int = 0
+    offered: int = 0
+    refused: int = 0
     most_unanswered: int = 0
     deleted: int = 0
     acknowledged: int = 0
@@ -95,6 +111,7 @@ class Modem:
         self.answers: dict[str, Sequence[str]] = {}
         """What is said to a command instead of what it would say."""
         self.seen = Seen()
+        self.watch: Callable[[Taken], None] = lambda taken: None
         self.network = 1
         self.hanging = False
         self.holding = False
@@ -126,6 +143,7 @@ class Modem:
         """Somebody opened the port: settings are forgotten, the SIM is not."""
         self._reset()
         self._write, self._cut = write, cut
+        self.seen.openings += 1
 
     def disconnected(self, write: Callable[[bytes], None]) -> None:
         if self._write == write:
@@ -310,33 +328,43 @@ class Modem:
     def _submitted(self, octets: str) -> None:
         if self.holding:
             return self._held.append(octets)
-        self.seen.times.append(asyncio.get_running_loop().time())
         end = self.script.popleft() if self.script else self._fate()
+        self.seen.times.append(asyncio.get_running_loop().time())
+        self.seen.offered += 1
         if end == HANG:
             return self._hang()
         if end == CUT:
             return self._cut()
         if end != "OK":
+            self.seen.refused += 1
             return self._say(end)
         try:
             _, fields = pdu.decode(bytes.fromhex(octets))
         except (Refused, ValueError):
             return self._say("+CMS ERROR: 304")
+        return self._take(fields)
+
+    def _take(self, fields: pdu.Fields) -> None:
+        own = self.behaviour
         self._number = (self._number + 1) % 256
         taken = Taken(self._number, fields, self._now())
         self.seen.taken.append(taken)
-        early = self._dice.random() < self.behaviour.receipt_early
+        self.watch(taken)
+        early = self._dice.random() < own.receipt_early
         if early:
             self._report_by_chance(taken)
         self._say(f"+CMGS: {taken.number}", "OK")
         if not early:
-            self._later(self.behaviour.receipt_after, lambda: self._report_by_chance(taken))
-        if self.behaviour.reply:
-            self._later(self.behaviour.receipt_after, lambda: self.say(taken.phone, self.behaviour.reply))
-        return None
+            late = self._dice.random() < own.receipt_late
+            after = own.receipt_late_after if late else own.receipt_after
+            self._later(after, lambda: self._report_by_chance(taken))
 
     def _fate(self) -> str:
         own, roll = self.behaviour, self._dice.random()
+        if own.drop_every and not (self.seen.offered + 1) % own.drop_every:
+            return CUT
+        if own.rate and self.seen.times and asyncio.get_running_loop().time() - self.seen.times[-1] < 1 / own.rate:
+            return f"+CMS ERROR: {own.defer_code}"
         refused, deferred = (f"+CMS ERROR: {code}" for code in (own.reject_code, own.defer_code))
         for share, end in ((own.reject, refused), (own.defer, deferred), (own.hang, HANG)):
             if roll < share:
@@ -458,19 +486,3 @@ class _Session(asyncio.Protocol):
 async def listen(modem: Modem, host: str, port: int) -> asyncio.Server:
     """Serve the modem over TCP."""
     return await asyncio.get_running_loop().create_server(lambda: _Session(modem), host, port)
-
-
-async def rehearse(host: str, port: int, options: Mapping[str, Any]) -> None:
-    """Play a modem until cancelled; `options` are those of `Behaviour`."""
-    known = {one.name for one in fields(Behaviour)}
-    if unknown := sorted(options.keys() - known):
-        raise Refused(
-            f"没有选项 {', '.join(unknown)}；可用的有：{', '.join(sorted(known))}",
-            f"no option {', '.join(unknown)}; there are: {', '.join(sorted(known))}",
-        )
-    modem = Modem(Behaviour(**options))
-    server = await listen(modem, host, port)
-    try:
-        await server.serve_forever()
-    finally:
-        modem.stop()
