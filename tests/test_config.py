@@ -225,6 +225,11 @@ def test_what_one_table_alone_does_not_show(tmp_path: Path, text: str, key: str,
     assert problem.line is not None
 
 
+def test_a_route_may_serve_a_part_of_the_site(tmp_path: Path) -> None:
+    text = changed('carriers = ["simulator"]', 'carriers = ["simulator"]\nareas = ["610899100201", "6108"]')
+    assert config.load(site(tmp_path, text)).routes[0].areas == ("610899100201", "6108")
+
+
 def test_a_broken_audience_is_told_once_where_it_stands(tmp_path: Path) -> None:
     found = problems(tmp_path, changed('tags = ["种粮户"]', 'sex = "x"'))
     assert [problem.key for problem in found] == ["audiences.growers.sex"]

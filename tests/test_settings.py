@@ -13,6 +13,7 @@ from gateway.settings import (
     Calendar,
     Carrier,
     Config,
+    Dispatch,
     Feed,
     OfficeTable,
     Retention,
@@ -190,6 +191,7 @@ def test_a_carrier_keeps_what_only_its_protocol_knows() -> None:
     assert carrier.operators == ("移动", "电信", "联通", "广电")
     assert carrier.with_secrets({"CMPP_PASSWORD": "geheim"}) == {"host": "127.0.0.1", "password": "geheim"}
     assert "geheim" not in repr(carrier)
+    assert carrier.with_secrets_made_up() == {"host": "127.0.0.1", "password": "0000"}
     with pytest.raises(Refused, match="CMPP_PASSWORD"):
         carrier.with_secrets({"CMPP_PASSWORD": ""})
 
@@ -218,10 +220,25 @@ def test_what_was_bought_is_told_in_full() -> None:
         ({"balance_warning": 5}, "needs a balance"),
         ({"service_code": "1069" + "0" * 13, "extension": 4}, "more than 20"),
         ({"hours": "8-20"}, "written 08:00-21:00"),
+        ({"codes": {"submit ": {"kind": "dead", "does": "final", "zh": "空号", "en": "dead"}}}, "submit"),
     ],
 )
 def test_what_was_bought_does_not_contradict_itself(table: dict[str, Any], word: str) -> None:
     assert word in refuses(Carrier, BOUGHT | table)
+
+
+def test_a_code_means_what_the_account_says() -> None:
+    own = {"MA:0006": {"kind": "absent", "does": "retry", "zh": "关机", "en": "off"}}
+    main = Carrier.model_validate({"name": "main", "protocol": "cmpp", "codes": own})
+    made = Config.model_construct(carriers={"main": main})
+    assert made.meaning("main", "receipt", "MA:0006").zh == "关机"
+    assert made.tries_again("main", "MA:0006") and not made.tries_again("gone", "MA:0006")
+    assert made.meaning("gone", "receipt", "MA:0006").zh != "关机"
+
+
+def test_a_broadcast_pauses_after_no_more_than_it_looks_at() -> None:
+    assert Dispatch.model_validate({"pause_after": 5, "pause_among": 5}).pause_after == 5
+    assert "at most" in refuses(Dispatch, {"pause_after": 6, "pause_among": 5})
 
 
 def test_a_carrier_must_be_a_table() -> None:
