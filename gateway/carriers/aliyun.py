@@ -116,7 +116,8 @@ class Carrier(RenderingCarrier):
 
 def ref_of(out_id: str, phone: str) -> str:
     """Of one text of a request, as its receipt can make it too."""
-    return f"{out_id}-{hashlib.sha256(f'{out_id} {phone}'.encode()).hexdigest()[:12]}"
+    both = f"{out_id} {phone}".encode("utf-8", "surrogatepass")
+    return f"{out_id}-{hashlib.sha256(both).hexdigest()[:12]}"
 
 
 def _json(value: Any) -> str:
