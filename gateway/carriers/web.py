@@ -8,8 +8,9 @@ Policy
   and receipts tell the texts of a request apart by their number. Requests that may carry many texts run `links` at a
   time, others as many as may be in flight.
 - Where the provider throttles, texts stay in flight and the account waits as long as it says, else for seconds that
-  double; after some tries they are Deferred. Where it refuses the account (key, balance, closed service), texts are
-  Deferred and nothing is taken for minutes that double, so that no text uses up its attempts meanwhile.
+  double; after some tries they are Deferred.
+- Where it refuses the account (key, balance, closed service), what it was asked to take is Deferred and the account is
+  Unavailable for minutes that double, so that no text uses up its attempts and what waits may go another way.
 - Addresses are https, or of this machine; certificates are verified, redirects not followed, answers read to a limit.
 - Whatever is logged or told names kinds of errors, never their words: those quote addresses with secrets in them.
 """
@@ -17,11 +18,12 @@ Policy
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import structlog
@@ -32,7 +34,7 @@ from gateway.carriers import Answer, Deferred, Links, Rejected, Text, Uncertain
 from gateway.carriers.addresses import reach
 from gateway.carriers.verdicts import Answered, Apart, Batch, Job, Refusal, Request, Verdict, Wait
 from gateway.codes import Code, explain
-from gateway.errors import place
+from gateway.errors import Unavailable, place
 from gateway.text import Cutting
 
 log = structlog.get_logger()
@@ -61,6 +63,18 @@ class _TooLong(aiohttp.ClientError):
 
 class _Broken(aiohttp.ClientError):
     """Its one word is the kind of error that it was."""
+
+
+class _Refused(NamedTuple):
+    """An account that its provider refuses: why, until when nothing is asked, and how long that pause is."""
+
+    error: str
+    until: float
+    pause: float
+
+
+_REFUSED: dict[tuple[str, str], _Refused] = {}
+"""By account and address. A carrier is made anew after it failed, and the new one must not ask again at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +110,6 @@ class WebCarrier(carriers.Carrier):
         self._running: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
         self._paused_until = 0.0
-        self._refusals = 0
         self._failed = self._closing = False
 
     # -- what a protocol says ----------------------------------------------------------------------------------
@@ -144,7 +157,7 @@ class WebCarrier(carriers.Carrier):
 
     @property
     def free(self) -> int:
-        """None while the provider throttles or refuses the account."""
+        """None while the provider throttles."""
         if not self._working or self._now() < self._paused_until:
             return 0
         return max(0, self.capacity - self._parts)
@@ -155,8 +168,7 @@ class WebCarrier(carriers.Carrier):
 
     @property
     def links_up(self) -> tuple[int, int]:
-        up = self._working and not self._refusals
-        return (self.settings.links if up else 0, self.settings.links)
+        return (self.settings.links if self._working else 0, self.settings.links)
 
     def submit(self, texts: Sequence[Text]) -> None:
         refused: list[Answer] = []
@@ -172,6 +184,7 @@ class WebCarrier(carriers.Carrier):
         self._start()
 
     async def open(self) -> None:
+        self._not_refused()
         await reach(self.address, self.settings.connect_seconds)
         traced = aiohttp.TraceConfig()
         traced.on_connection_create_end.append(_connected)
@@ -305,7 +318,7 @@ class WebCarrier(carriers.Carrier):
         elif isinstance(verdict, Apart):
             self._again.extend(Batch([job]) for job in batch.jobs)
         else:
-            self._refusals = 0
+            _REFUSED.pop(self._place, None)
             self._answer(self._all_of(batch, verdict))
 
     def _all_of(self, batch: Batch, answers: Sequence[Answer]) -> list[Answer]:
@@ -323,12 +336,24 @@ class WebCarrier(carriers.Carrier):
             self._answer([Deferred(text, wait.error) for text in batch.texts])
 
     def _refused(self, batch: Batch, refusal: Refusal) -> None:
-        if self._now() >= self._paused_until:
-            pause = min(REFUSED_SECONDS * 2**self._refusals, LONGEST_REFUSAL)
+        known = _REFUSED.get(self._place)
+        pause = REFUSED_SECONDS if known is None else min(known.pause * 2, LONGEST_REFUSAL)
+        if self._working:
+            _REFUSED[self._place] = _Refused(refusal.error, time.monotonic() + pause, pause)
             log.error("carrier.refuses_us", carrier=self.name, code=refusal.error, again_in=pause)
-            self._refusals += 1
-            self._pause(pause)
-        self._answer([Deferred(text, refusal.error) for text in [*batch.texts, *self._unsent()]])
+        self._answer([Deferred(text, refusal.error) for text in batch.texts])
+        self._fail(f"refused: {refusal.error}")
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return (self.name, self.address)
+
+    def _not_refused(self) -> None:
+        """Unavailable while the provider's last word on the account is young."""
+        known = _REFUSED.get(self._place)
+        if known is not None and time.monotonic() < known.until:
+            zh, en = f"服务商不让这个账号发：{known.error}", f"the provider refuses the account: {known.error}"
+            raise Unavailable(zh, en)
 
     def _pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, self._now() + seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import warnings
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -132,21 +133,45 @@ async def test_each_code_has_its_outcome(
     assert [bool(ref) for ref in refs([answer])] == [kind == "Uncertain"]
 
 
-async def test_where_the_account_is_refused_nothing_is_taken_for_a_while(
+async def test_where_the_account_is_refused_it_is_unavailable_for_a_while(
     provider: Provider, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "REFUSED_SECONDS", 0.2)
-    provider.script = [{"Code": "isv.AMOUNT_NOT_ENOUGH"}]
+    monkeypatch.setattr(web, "REFUSED_SECONDS", 0.3)
+    code = "isv.AMOUNT_NOT_ENOUGH"
+    provider.script = [{"Code": code}]
     async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:
         carrier.submit([*texts(RAIN, 2), *texts(DONE.format("王大爷"), 2, first=5)])
-        await gateway.hear(4)
-        assert (gateway.kinds, carrier.free, carrier.links_up) == ({"Deferred": 4}, 0, (0, 1))
-        assert len(provider.asked) == 1
-        await until(lambda: carrier.free > 0)
+        await gateway.hear(2)
+        assert (gateway.failures, carrier.free, carrier.links_up) == ([f"refused: {code}"], 0, (0, 1))
+    assert gateway.kinds == {"Deferred": 4} and len(provider.asked) == 1
+    with pytest.raises(Unavailable, match=code):
+        async with gateway.over(aliyun.Carrier, **options(provider)):
+            pass
+    await asyncio.sleep(0.3)
+    async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:
         carrier.submit(texts(RAIN, 1, first=9))
         await gateway.hear(5)
         assert (gateway.kinds["Accepted"], carrier.links_up) == (1, (1, 1))
-    assert "carrier.refuses_us" in gateway.log.getvalue() and gateway.failures == []
+    async with gateway.over(aliyun.Carrier, **options(provider)):
+        pass  # it may be asked again
+    assert "carrier.refuses_us" in gateway.log.getvalue()
+
+
+async def test_an_account_that_stays_refused_is_asked_less_and_less(
+    provider: Provider, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "REFUSED_SECONDS", 0.01)
+    monkeypatch.setattr(web, "LONGEST_REFUSAL", 0.03)
+    provider.otherwise = lambda asked: {"Code": "SignatureDoesNotMatch"}
+    for n in range(1, 4):
+        async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:
+            carrier.submit(texts(RAIN, 1, first=n))
+            await gateway.hear(n)
+        await asyncio.sleep(0.05)
+    pauses = [
+        line.split("again_in=")[1].split()[0] for line in gateway.log.getvalue().splitlines() if "again_in" in line
+    ]
+    assert [float(re.sub(r"\x1b\[[0-9;]*m", "", pause)) for pause in pauses] == [0.01, 0.02, 0.03]
 
 
 async def test_a_throttled_request_stays_in_flight_and_is_sent_again(
@@ -304,6 +329,7 @@ async def test_no_secret_and_no_number_is_logged(provider: Provider, gateway: Ga
         for n in range(1, 4):
             carrier.submit(texts(RAIN, 1, first=n))
             await gateway.hear(n)
+    assert gateway.failures == ["refused: SignatureDoesNotMatch"]
     said = gateway.log.getvalue() + repr(gateway.failures) + repr(gateway.errors)
     assert "SignatureDoesNotMatch" in said
     assert not any(secret in said for secret in (SECRET, KEY, TOKEN, "1380013", "今夜"))
