@@ -399,11 +399,11 @@ async def test_the_pace_is_kept(sqlite_store: Store) -> None:
     assert 0.45 < took < 3  # 120 parts, of which a tenth of a second's worth may leave at once
 
 
-def test_a_bucket_saves_a_tenth_of_a_second_and_may_be_overdrawn(clock: ManualClock) -> None:
+def test_a_bucket_saves_a_fiftieth_of_a_second_and_may_be_overdrawn(clock: ManualClock) -> None:
     bucket = Bucket(100.0, clock.monotonic)
     clock.advance(60)
-    assert bucket.available() == 10
-    bucket.spend(15)
+    assert bucket.available() == 2
+    bucket.spend(7)
     clock.advance(0.01)
     assert bucket.available() == pytest.approx(-4)
     assert Bucket(1.0, clock.monotonic).available() == 1

@@ -21,12 +21,12 @@ class Pace:
 
 
 class Bucket:
-    """Parts that may leave now; at most a tenth of a second's worth is saved up."""
+    """Parts that may leave now; at most a fiftieth of a second's worth is saved up, so that no second has 2 % more."""
 
     def __init__(self, rate: float, monotonic: Callable[[], float]) -> None:
         self.rate = rate
         self._monotonic = monotonic
-        self._saved = max(1.0, rate / 10)
+        self._saved = max(1.0, rate / 50)
         self._most = self._saved
         self._at = monotonic()
 
