@@ -263,7 +263,7 @@ def _asking(whole: str) -> Word | None:
         return Word(Intent.HELP)
     if whole in ("1", "2", "3", "4", "5"):  # with no prompt open these mean nothing, and never a rating
         return Word(Intent.RATING)
-    return Word(Intent.STATUS) if re.sub(r"\d{11,12}$", "", whole) in _STATUS else None
+    return Word(Intent.STATUS) if re.sub(r"^\d{11,12}|\d{11,12}$", "", whole) in _STATUS else None
 
 
 def _about(intent: Intent, stems: Sequence[str], whole: str, topics: Collection[Topic]) -> Word | None:

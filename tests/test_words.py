@@ -130,6 +130,7 @@ def test_a_name_that_fits_no_category_is_no_opt_out(text: str) -> None:
         ("菜单", Word(Intent.HELP)),
         ("查 詢", Word(Intent.STATUS)),
         ("進度 26070200461", Word(Intent.STATUS)),
+        ("26070200461 进度", Word(Intent.STATUS)),
         ("3", Word(Intent.RATING)),
         ("6", None),
     ],

@@ -40,7 +40,9 @@ class Handling:
     def sign(self, db: Connection, number: str, by: Official) -> None:
         row = self._book.unclosed(db, number, by)
         if row.signed_at is not None:
-            raise Conflict(f"{row.officer or ''}已经签收", f"signed by {row.officer}")
+            holder = self._book.config.duty.officer(row.officer or "")
+            name = holder.name if holder else row.officer or ""
+            raise Conflict(f"{name}已经签收", f"signed by {row.officer}")
         self._book.note(db, row, Happened.SIGNED, by, self._book.clock.now())
         self._book.settle(db, row, officer=by.login)
         self._book.audit(db, by, "case.sign", row, {})

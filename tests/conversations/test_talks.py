@@ -54,11 +54,22 @@ def test_there_are_enough_exchanges() -> None:
         ("（2件）", "不是这样"),
         ("大厅不答", "大厅还说了"),
         ("（退订：全部）", "不是这样"),
+        ("（原话：我妈76了）", "记下的是"),
+        ("（{甲}会飞）", "不认识"),
+        ("（{乙}在民政社保）", "还不知道"),
+        ("大厅马上答：…", "大厅没有答"),
+        ("大厅叫贺芳：…", "大厅没有答"),
+        ("大厅叫没这个人：…", "不会"),
         ("〔李娟 跳舞 {甲}〕", "不会"),
+        ("〔李娟 答复 {甲}〕", "办不成：答复不能空"),
+        ("〔李娟 签收 {甲}〕\n不许：已经签收", "办成了"),
+        ("〔李娟 答复 {甲}〕\n不许：别的", "说的是：答复不能空"),
+        ("〔通知 没有这类〕", "不会"),
+        ("规定：随便", "不会"),
     ],
 )
 async def test_a_talk_that_goes_otherwise_fails(line: str, why: str, inline: Store, tmp_path: Path) -> None:
-    bound = "大厅答：收到，编号{甲}，…\n" if "甲" in line or line == "（2件）" or "退订" in line else ""
+    bound = "" if line.startswith(("大厅", "规定")) else "大厅答：收到，编号{甲}，…\n"
     talk = written(f"# 一件\n高秀英：我妈76了 养老认证刷不上脸\n{bound}{line}\n", tmp_path)
     with pytest.raises(Wrong, match=why):
         await player(inline).play(talk)
