@@ -336,6 +336,35 @@ async def test_a_half_open_link_is_found(rig: Cmpp3) -> None:
     assert rig.desk.failures == ["link tests unanswered"]
 
 
+async def test_no_more_than_a_window_is_lost_with_a_half_open_link(rig: Cmpp3) -> None:
+    await rig.start(receipt_lost=1.0)
+    carrier = await rig.opened(in_flight=4, answer_seconds=0.2, idle_seconds=0.3, tests=2)
+    rig.operator.sessions[0].frozen = True
+    carrier.submit(texts(6))  # more than it said it could take
+    await rig.desk.answered(4)
+    assert carrier.free == 0 and not rig.desk.failures
+    await rig.desk.until(lambda: rig.desk.failures)
+    kinds = [type(answer).__name__ for answer in rig.desk.answers]
+    assert kinds == ["Uncertain"] * 4 + ["Deferred"] * 2
+
+
+async def test_a_link_that_was_doubted_and_says_something_takes_texts_again(rig: Cmpp3) -> None:
+    await rig.start(receipt_lost=1.0)
+    carrier = await rig.opened(in_flight=4, answer_seconds=0.2)
+    session = rig.operator.sessions[0]
+    session.frozen = True
+    carrier.submit(texts(2))
+    await rig.desk.answered(2)
+    assert carrier.free == 0
+    session.frozen = False
+    session._request(Pdu("ACTIVE_TEST", {}))
+    session._flush()
+    await rig.desk.until(lambda: carrier.free == 4)
+    carrier.submit(texts(2, first=2))
+    answers = await rig.desk.answered(4)
+    assert all(isinstance(answer, Accepted) for answer in answers[2:]) and not rig.desk.failures
+
+
 async def test_what_waited_for_the_window_when_the_link_was_lost_has_not_left(rig: Cmpp3) -> None:
     await rig.start()
     carrier = await rig.opened(in_flight=2)

@@ -5,6 +5,8 @@ Policy
   task, no future and no timer per text.
 - At most `window` parts are unanswered. When the operator asks for less, the part stays here and is sent again after a
   pause that doubles up to `LONGEST_PAUSE`; the window halves, and grows again with each answer.
+- A link that owes answers and has said nothing since is doubted: it is tested, and nothing more leaves over it until it
+  says something.
 - A part that has no answer in time, or was unanswered when the link was lost, is lost to us: it may have arrived. What
   had not been written when the link was lost has not left.
 - Inbound frames are handed to storage in the order in which they came, all that wait at once, and acknowledged when
@@ -72,6 +74,8 @@ class Link(asyncio.Protocol):
         self._waiting: deque[Segment] = deque()
         self._window = float(self._settings.in_flight)
         self._resume_at = self._pause = 0.0
+        self._doubted = False
+        """Whether nothing was heard since parts were written that have no answer."""
         self._heard = self._busy = self._loop.time()
         self._tests = 0
         self._ending = False
@@ -111,6 +115,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         self._heard, self._tests = self._loop.time(), 0
+        doubted, self._doubted = self._doubted, False
         try:
             for frame in self._dialect.codec.frames(self._buffer):
                 self._take(self._dialect.read(frame))
@@ -123,6 +128,8 @@ class Link(asyncio.Protocol):
         self._tell()
         self.pump()
         self._store_soon()
+        if doubted:
+            self._owner.answered(())  # there is room again
 
     async def log_in(self) -> None:
         """`Unavailable` says why it was not let in."""
@@ -184,7 +191,7 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Parts it can take now."""
-        if not (self.up and self.mode.sends) or self._resume_at or self._ending:
+        if not (self.up and self.mode.sends) or self._resume_at or self._ending or self._doubted:
             return 0
         return max(0, int(self._window) - len(self._flying) - len(self._waiting))
 
@@ -204,7 +211,7 @@ class Link(asyncio.Protocol):
 
     def pump(self) -> None:
         """Fill the window from what waits, and write all that has come together."""
-        if self.up and not self._resume_at and self._waiting:
+        if self.up and not (self._resume_at or self._doubted) and self._waiting:
             now = self._owner.now()
             while self._waiting and len(self._flying) < int(self._window):
                 self._submit(self._waiting.popleft(), now)
@@ -402,11 +409,19 @@ class Link(asyncio.Protocol):
             return
         now = self._loop.time()
         before = now - self._settings.answer_seconds
-        if self._give_up(before) and self._heard <= before and self._dialect.test() is None:
-            self._abort("no answer to anything")
+        if self._give_up(before) and self._heard <= before:
+            self._doubt()
         elif now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
             self._test()
         self.pump()
+
+    def _doubt(self) -> None:
+        """It may be dead: whatever left now would be lost with it, so nothing does until something is heard."""
+        if self._dialect.test() is None:
+            self._abort("no answer to anything")
+        elif not self._doubted:
+            self._doubted = True
+            self._test()
 
     def _give_up(self, before: float) -> bool:
         """Whether parts that were written before have no answer; they stand in the order in which they were written."""
