@@ -87,7 +87,8 @@ class Gateway:
         self.bills = Bills(store, site)
         self.scores = Scores(store, site, clock)
         self.answers = Answers(site, self.cases)
-        self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent)
+        own = [account.service_code for account in site.carriers.values() if account.service_code]
+        self.inbox = Inbox(store, site, notices, self.cases, self.answers, self.triage, clock, self.recent, own)
         self.schedules = Schedules(store, site, notices, self.broadcasts, clock, self.calendar)
 
     def triage(self) -> Triage:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway import site
 from gateway.app import open_gateway
+from gateway.carriers import Received
 from gateway.errors import Invalid
 from gateway.model import TextState
 from tests.carriers.line_operator import Line
@@ -58,3 +59,16 @@ async def test_a_wrong_table_is_told_with_file_and_key(directory: Path) -> None:
         async with open_gateway(directory):
             pass
     assert {problem.key for problem in caught.value.problems} == {"carriers.county.colour"}
+
+
+async def test_what_comes_from_an_accounts_own_number_is_not_answered(directory: Path) -> None:
+    """Two gateways with numbers of mobile shape, as modems have them, would otherwise answer each other."""
+    rig = Line()
+    await rig.start()
+    add_table(directory, TABLE.format(port=rig.port) + 'service_code = "13800130077"\n')
+    async with open_gateway(directory) as gateway:
+        for phone, answers in (("+8613800130077", 0), ("+8613800130078", 1)):
+            await gateway.inbox.receive("county", [Received("", phone, "", "帮助", gateway.clock.now())])
+            await gateway.inbox.handle_waiting()
+            assert len(await states(gateway.store)) == answers
+    await rig.stop()
