@@ -25,6 +25,7 @@ from gateway import carriers, config, duty, templates
 from gateway.alarms import Alarms
 from gateway.answers import Answers
 from gateway.broadcasts import Broadcasts
+from gateway.broadcasts.riding import Riders
 from gateway.broadcasts.screening import Screening
 from gateway.broadcasts.watch import Watch
 from gateway.carriers import Call, Carrier, Links, Reply
@@ -81,6 +82,7 @@ class Gateway:
         self.broadcasts = Broadcasts(
             store, site, notices, self.outbox, self.roster, clock, self._queued, self._objection
         )
+        self.riders = Riders(store, clock)
         self.screening = Screening(store, site, self.duty, clock, self._queued)
         self.watch = Watch(store, site, notices, self.duty, clock, self._queued)
         self.reports = Reports(store, site, notices, self.outbox, clock, self._queued)

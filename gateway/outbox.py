@@ -147,6 +147,7 @@ class Outbox:
         expires_at: datetime | None = None,
         person_id: int | None = None,
         area: str = "",
+        not_before: datetime | None = None,
     ) -> int | None:
         """Queue one text in this transaction; its message id, or None when no account reaches the number.
 
@@ -167,7 +168,7 @@ class Outbox:
             on_uncertain="leave",
             consent_seen=parcels.newest_consent(db),
             state=ParcelState.READY,
-            not_before=None,
+            not_before=not_before,
             expires_at=expires_at or now + SINGLE_EXPIRES,
         )
         queued = Queued(phone, person_id, written.body, written.parts)

@@ -114,6 +114,13 @@ class Area(Table):
     clerk: Annotated[str, Field(pattern=r"^1\d{10}$")] | None = None
 
 
+class TestPhone(Table):
+    """A phone of the hall's own, which gets mass notices too, so that somebody can see whether they arrive."""
+
+    number: Annotated[str, Field(pattern=r"^1\d{10}$")]
+    operator: Operator
+
+
 class Calendar(Table):
     """The site's own days off and made-up working days; they outrank the published ones."""
 
@@ -371,6 +378,8 @@ class Dispatch(Table):
     pauses itself when `pause_after` of its last `pause_among` failures are about its content, its signature or the
     account.
 
+    The hall's own phones ride along in notices of `test_phones_from` texts and more.
+
     From where on an account is in trouble, so that what waits goes to the next of its route: the share of parts older
     than `late_minutes` without receipt, and the share of the newest `failing_of` that it failed; 0 is never looked at.
     """
@@ -378,6 +387,7 @@ class Dispatch(Table):
     retry_seconds: Annotated[tuple[Count, ...], Field(min_length=1)] = (30, 120, 600, 1800)
     max_attempts: Count = 5
     receipt_retry: Span = timedelta(hours=1)
+    test_phones_from: Count = 200
     pause_after: Count = 20
     pause_among: Count = 200
     late_minutes: Count = 10
@@ -479,6 +489,7 @@ class Config(Table):
     site: Site
     store: StoreSettings = StoreSettings(url="sqlite:///var/gateway.db")
     areas: Annotated[tuple[Area, ...], Field(min_length=1)]
+    test_phones: tuple[TestPhone, ...] = ()
     hall: Hall
     duty: Duty = Duty()
     offers: Offers = Offers()

@@ -35,6 +35,7 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "[site]": (settings.Site, set()),
     "[store]": (settings.StoreSettings, set()),
     "[[areas]]": (settings.Area, set()),
+    "[[test_phones]]": (settings.TestPhone, set()),
     "[hall]": (settings.HallTable, set()),
     "[office]": (settings.OfficeTable, set()),
     "[calendar]": (settings.Calendar, set()),

@@ -27,6 +27,7 @@ from gateway.broadcasts.audience import INSTEAD_OF, Addressees, years_before
 from gateway.broadcasts.composing import Composition, Knowledge, alive, this_process
 from gateway.broadcasts.preflight import Finding, Objection, unopposed
 from gateway.broadcasts.preview import Preview, look
+from gateway.broadcasts.riding import ride
 from gateway.config import Audience, Config
 from gateway.errors import Conflict, NotFound, Refused
 from gateway.model import BROADCAST_MOVES, BroadcastState, Priority, Role
@@ -407,6 +408,7 @@ class Broadcasts:
         now = self._clock.now()
         self._move(db, row.id, BroadcastState.APPROVED, approver=by.login, approved_at=now)
         self._audit(db, by, "approve", row.id, {"digest": digest, "texts": row.texts})
+        ride(db, self._config, self._outbox, row, now)
         return rows.release(db, row.id)
 
     def _check_times(self, row: Any) -> None:

@@ -462,6 +462,20 @@ def uncertain(
     shown.say(t(f"{n} 条不确定的短信，{done}。", f"{n} uncertain texts {done}."))
 
 
+@verb("登记测试手机收到没有", "Write down whether one of the hall's own phones got it")
+def testphone(
+    ctx: typer.Context,
+    broadcast: Id,
+    number: Annotated[str, argument(("号码", "NUMBER"), zh="测试手机的号码", en="the phone's number")],
+    got: Annotated[bool | None, option("--got/--not", zh="收到了／没收到", en="it came / it did not")] = None,
+) -> None:
+    if got is None:
+        raise typer.BadParameter(t("要写 --got 或 --not", "give --got or --not"))
+    said = got
+    caller(ctx).act(lambda gateway, by: gateway.riders.answer(broadcast, number, said, by=by))
+    shown.say(t("已登记。", "Written down."))
+
+
 # --- afterwards ----------------------------------------------------------------------------------------------
 
 
@@ -509,6 +523,7 @@ broadcast = noun(
     test=test,
     compose=compose,
     uncertain=uncertain,
+    testphone=testphone,
     report=report,
     left_behind=left_behind,
 )

@@ -144,6 +144,9 @@ def show_broadcast(found: BroadcastReport, config: Config, out: Path | None, *, 
         headings, rows = _by(title, by)
         shown.table(headings, rows, right=range(1, len(headings)))
     _show_failures(found)
+    _show_test_phones(found, config)
+    for zh, en in found.suspicions:
+        shown.say(t(f"可疑：{zh}。请问运营商。", f"Suspicious: {en}. Ask the operator."))
     shown.left_out_table(found.left_out)
     return _say_written(out)
 
@@ -190,6 +193,16 @@ def _show_failures(found: BroadcastReport) -> None:
             t("原因", "why"),
         )
         shown.table(headings, rows, right=(2,))
+
+
+def _show_test_phones(found: BroadcastReport, config: Config) -> None:
+    if not found.test_phones:
+        return
+    said = {True: t("收到了", "got it"), False: t("没收到", "did not"), None: "—"}
+    rows = [(one.phone, shown.state(one.state), said[one.got]) for one in found.test_phones]
+    cost = shown.money(sum((one.cost for one in found.test_phones), Decimal(0)), config)
+    headings = (t("测试手机", "own phone"), t("回执", "receipt"), t("手里的人说", "its holder says"))
+    shown.table(headings, rows, title=t(f"大厅的测试手机（另计，{cost}）", f"the hall's own phones (apart, {cost})"))
 
 
 def _sheets(found: BroadcastReport) -> dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]:

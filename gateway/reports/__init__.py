@@ -36,11 +36,13 @@ from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.reports.printed import LeftBehind, LeftBehindRow
+from gateway.reports.suspicion import suspicions
 from gateway.roster import reading
-from gateway.store import Connection, Store, audit, counting
+from gateway.store import Connection, Store, audit, counting, riding
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
 from gateway.store.counting import COUNTED
+from gateway.store.riding import Told as Receipts
 from gateway.templates import Template
 from gateway.worktime import ONE_DAY, Clock
 
@@ -52,6 +54,7 @@ __all__ = [
     "LeftBehindRow",
     "PeriodReport",
     "PeriodRow",
+    "Probe",
     "Reports",
     "Stages",
     "Told",
@@ -131,6 +134,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """One of the hall's own phones: what the operator says, and what the person says who holds it (None: nothing)."""
+
+    phone: str
+    state: str
+    parts: int
+    cost: Decimal
+    got: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class BroadcastReport:
     """What became of a broadcast. Counts are of texts by state, but for `left_out`: people by reason.
 
@@ -156,6 +170,10 @@ class BroadcastReport:
     by_operator: Mapping[str, Mapping[str, int]]
     failures: Sequence[Failure]
     left_out: Mapping[str, int]
+    test_phones: Sequence[Probe] = ()
+    """The hall's own phones that rode along; in none of the counts above, nor in the cost."""
+    suspicions: Sequence[tuple[str, str]] = ()
+    """What is odd about the receipts, in Chinese and English."""
 
 
 class _Tally:
@@ -164,6 +182,7 @@ class _Tally:
     def __init__(self, config: Config, now: datetime) -> None:
         self._config, self._silent_before = config, now - SILENT_AFTER
         self.silent = 0
+        self.told = Receipts(0, 0, 0)
         self.by_state: Counter[str] = Counter()
         self.by_village: dict[str, Counter[str]] = defaultdict(Counter)
         self.by_operator: dict[str, Counter[str]] = defaultdict(Counter)
@@ -173,6 +192,7 @@ class _Tally:
     def take(self, db: Connection, homes: dict[int, str]) -> None:
         codes, exact = rows.errors(db, homes), rows.states(db, homes, self._silent_before)
         self.moments.append(rows.moments(db, homes))
+        self.told = Receipts(*map(sum, zip(self.told, riding.told(db, homes), strict=True)))
         for one in rows.texts(db, homes):
             self.by_state[one.state] += 1
             self.by_village[one.village][one.state] += 1
@@ -294,6 +314,7 @@ class Reports:
         tally = _Tally(self._config, self._clock.now())
         for homes in rows.slices(db, broadcast_id):
             tally.take(db, homes)
+        rides = riding.of_broadcast(db, broadcast_id)
         copied = ("id", "title", "template", "state", "author", "approver", "people", "texts", "parts", "cost")
         return BroadcastReport(
             **{name: getattr(row, name) for name in copied},
@@ -304,6 +325,8 @@ class Reports:
             by_operator={name: dict(counts) for name, counts in sorted(tally.by_operator.items())},
             failures=tally.worst(),
             left_out=broadcast_rows.left_out_counts(db, broadcast_id),
+            test_phones=[Probe(phone.mask(one.phone), one.state, one.parts, one.cost, one.got) for one in rides],
+            suspicions=suspicions(tally.told, rides),
         )
 
     def _order(self, village: str) -> tuple[int, str]:

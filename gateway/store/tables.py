@@ -160,6 +160,21 @@ number_confirmed = Table(
     Column("at", Instant, nullable=False),
 )
 
+test_ride = Table(
+    "test_ride",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("broadcast_id", BigInteger, ForeignKey("broadcast.id"), nullable=False),
+    Column("phone", Personal, nullable=False),
+    Column("parts", Integer, nullable=False),  # as billed
+    Column("cost", Numeric(14, 4), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("got", Boolean),  # as a person says
+    Column("by", Text),
+    Column("answered_at", Instant),
+)
+Index("ix_test_ride_broadcast_id", test_ride.c.broadcast_id)
+
 forgotten = Table(
     "forgotten",
     metadata,

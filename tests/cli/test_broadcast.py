@@ -234,3 +234,20 @@ def test_one_that_the_operator_refuses_pauses_itself_and_says_what_may_be_done(g
     counts = gateway("broadcast", "show", "1", "--json").fine().json["counts"]
     assert counts["waiting"] + counts["rejected"] == counts["texts"]
     assert gateway("broadcast", "show", "99", "--to-manager").code == 1
+
+
+def test_the_halls_own_phone_rides_along_and_its_holder_says_what_came(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    own = '\n[[test_phones]]\nnumber = "13800139001"\noperator = "移动"\n'
+    text = config.read_text(encoding="utf-8").replace("[dispatch]\n", "[dispatch]\ntest_phones_from = 10\n", 1)
+    config.write_text(text + own, encoding="utf-8")
+    approved(gateway)
+    assert gateway("broadcast", "testphone", "1", "13800139001").code == 2
+    gateway("--as", "wang", "broadcast", "testphone", "1", "13800139001", "--got").fine()
+    report = gateway("broadcast", "report", "1").fine()
+    assert "大厅的测试手机" in report.out
+    assert "138****9001" in report.out
+    assert "收到了" in report.out
+    (own_phone,) = gateway("broadcast", "report", "1", "--json").fine().json["test_phones"]
+    assert (own_phone["phone"], own_phone["got"]) == ("138****9001", True)
+    assert gateway("--as", "wang", "broadcast", "testphone", "1", "13800139002", "--not").code == 1

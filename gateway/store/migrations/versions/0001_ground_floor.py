@@ -605,6 +605,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_appeal_point_id", "appeal", ["point_id"], unique=False)
     op.create_table(
+        "test_ride",
+        sa.Column("message_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("broadcast_id", sa.BigInteger(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("parts", sa.Integer(), nullable=False),
+        sa.Column("cost", sa.Numeric(precision=14, scale=4), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("got", sa.Boolean(), nullable=True),
+        sa.Column("by", sa.Text(), nullable=True),
+        sa.Column("answered_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["broadcast_id"], ["broadcast.id"], name=op.f("fk_test_ride_broadcast_id")),
+        sa.PrimaryKeyConstraint("message_id", name=op.f("pk_test_ride")),
+    )
+    op.create_index("ix_test_ride_broadcast_id", "test_ride", ["broadcast_id"], unique=False)
+    op.create_table(
         "left_out",
         sa.Column("broadcast_id", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.Integer(), nullable=False),
