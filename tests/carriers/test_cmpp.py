@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -24,6 +25,8 @@ from tests.carriers.laid import fixed_text, laid, u8s, u32s, u64s
 from tests.carriers.rig import Cmpp2, Cmpp3, Desk, texts
 from tests.conftest import NOON
 
+patient = hypothesis_settings(deadline=None)
+"""A busy machine is no failure."""
 TWO, THREE = cmpp.CODECS["cmpp2"], cmpp.CODECS["cmpp3"]
 VERSIONS = pytest.mark.parametrize("version", ["2.0", "3.0"])
 STAMP = 302120000
@@ -337,6 +340,7 @@ def test_link_tests(codec: Codec) -> None:
     assert codec.encode(*ending) == laid(12, {4: (0x80000002, 4), 8: (9, 4)})
 
 
+@patient
 @given(
     numbers=st.lists(fixed_text(21), max_size=5), body=st.binary(max_size=160), id=u64s, format=u8s, sequence=u32s,
     source=fixed_text(21), link=fixed_text(8),
@@ -433,11 +437,11 @@ class Echo(cmpp.Ismg):
 async def test_a_link_test_answered_by_a_link_test_is_a_sign_of_life(rig: Cmpp3) -> None:
     rig.operator = Operator(Echo, Behaviour(user="901234", secret=rig.secret))
     rig.port = await rig.operator.start()
-    carrier = await rig.opened(idle_seconds=0.1, tests=2)
+    carrier = await rig.opened(idle_seconds=0.3, tests=2)
     desk: Desk = rig.desk
     await desk.until(lambda: carrier.free)
     for n in range(3):
         carrier.submit(texts(1, first=n))
         await desk.answered(n + 1)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.7)
     assert not desk.failures and carrier.links_up == (1, 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -26,6 +27,8 @@ from tests.carriers.laid import fixed_text, laid, u8s, u32s
 from tests.carriers.rig import Desk, Sgip, SgipCalled, free_port, texts
 from tests.conftest import NOON
 
+patient = hypothesis_settings(deadline=None)
+"""A busy machine is no failure."""
 NODE = 3037100001
 STAMP = 302120000
 """NOON, in Beijing."""
@@ -210,6 +213,7 @@ def test_an_unbind_resp_may_be_too_long(total: int) -> None:
     assert CODEC.decode(laid(total, {4: (0x80000002, 4), **WORDS})) == Pdu("UNBIND_RESP", SEQUENCE)
 
 
+@patient
 @given(
     words=st.tuples(u32s, u32s, u32s), numbers=st.lists(fixed_text(21), max_size=5), body=st.binary(max_size=160),
     sender=fixed_text(21), expires=fixed_text(16), coding=u8s,
@@ -432,7 +436,7 @@ async def test_a_second_link_that_is_refused_does_not_end_the_first(rig: Sgip, m
 
 async def test_a_dead_link_is_left_and_the_parts_keep_their_names(rig: Sgip) -> None:
     await rig.start(receipt_lost=1.0)
-    carrier = await rig.opened(answer_seconds=0.3)
+    carrier = await rig.opened(answer_seconds=0.8)
     rig.operator.sessions[0].frozen = True
     carrier.submit(texts(1, "长" * 100, 2))
     [answer] = await rig.desk.answered(1)
@@ -622,7 +626,7 @@ async def test_a_wrong_login_is_refused_and_closed(listening: Listening, login: 
 async def test_who_has_not_logged_in_is_not_heard(rig: Sgip, first: bytes, dial: Dial) -> None:
     await rig.start()
     address = f"127.0.0.1:{free_port()}"
-    await rig.opened(connect_seconds=0.4, **listens(address))
+    await rig.opened(connect_seconds=1.0, **listens(address))
     smg = await dial(address)
     smg.writer.write(first)
     assert await smg.is_closed()
@@ -680,10 +684,10 @@ async def test_links_of_the_operator_are_bounded(rig: Sgip, dial: Dial) -> None:
 async def test_a_link_that_says_nothing_more_gives_up_its_place(rig: Sgip, dial: Dial) -> None:
     await rig.start()
     address = f"127.0.0.1:{free_port()}"
-    await rig.opened(idle_seconds=0.1, tests=3, **listens(address))
+    await rig.opened(idle_seconds=0.5, tests=2, **listens(address))
     smg = await dial(address)
     await smg.ask(bind())
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.6)
     assert [one.name for one in await smg.ask(report(0))] == ["REPORT_RESP"]  # heard again
     assert await smg.is_closed()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -24,6 +25,8 @@ from tests.carriers.laid import fixed_text, laid, u8s, u32s
 from tests.carriers.rig import Smgp, SmgpPair, texts
 from tests.conftest import NOON
 
+patient = hypothesis_settings(deadline=None)
+"""A busy machine is no failure."""
 CODEC = smgp.CODECS["smgp"]
 ID = bytes.fromhex("01006101161700012345")
 STAMP = 302120000
@@ -217,6 +220,7 @@ def test_query() -> None:
     assert (fields["MT_TLMsg"], fields["MO_FL"]) == (5, 7)
 
 
+@patient
 @given(
     numbers=st.lists(fixed_text(21), max_size=5), body=st.binary(max_size=140), service=fixed_text(10), format=u8s,
     sequence=u32s, valid=fixed_text(17), more=st.dictionaries(st.sampled_from(["PkTotal", "PkNumber", "TP_pid"]), u8s),
@@ -320,12 +324,14 @@ def test_a_receipt_as_the_specification_lays_it_out() -> None:
     )  # fmt: skip
 
 
+@patient
 @given(st.binary(min_size=10, max_size=10), st.sampled_from(["UNDELIV", "EXPIRED", "MBBLACK"]), st.integers(1, 999))
 def test_a_written_receipt_is_read(id: bytes, stat: str, err: int) -> None:
     report = smgp.Report(id.hex(), stat, f"{err:03}", "2603021155")
     assert smgp.read_report(smgp.write_report(report)) == report
 
 
+@patient
 @given(st.binary(max_size=160))
 def test_any_octets_are_read_as_a_receipt_without_failing(octets: bytes) -> None:
     smgp.read_report(octets)
@@ -426,8 +432,8 @@ async def test_a_failed_receipt_has_stat_and_error(rig: Smgp) -> None:
 
 async def test_a_half_open_link_is_found(rig: Smgp) -> None:
     await rig.start(receipt_lost=1.0)
-    carrier = await rig.opened(idle_seconds=0.1, tests=2)
-    await asyncio.sleep(0.3)
+    carrier = await rig.opened(idle_seconds=0.3, tests=2)
+    await asyncio.sleep(0.8)
     assert carrier.links_up == (1, 1)
     rig.operator.sessions[0].frozen = True
     await rig.desk.until(lambda: rig.desk.failures)
