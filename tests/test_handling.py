@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from gateway.cases import EXPORT
 from gateway.cases.kept import everything, keep, kept
@@ -15,7 +15,7 @@ from gateway.model import CaseState, Role
 from gateway.officials import Official
 from gateway.store import Store
 from gateway.store import cases as case_rows
-from gateway.store.tables import prompt
+from gateway.store.tables import person, prompt
 from gateway.worktime import ManualClock
 from tests.desk import CLERK, MOTHER, SON, Hall, site
 
@@ -25,6 +25,11 @@ AT_PENSIONS = Official("ma-ning", "马宁", frozenset({Role.CLERK}), AREA)
 ZONE = site()[0].site.zone
 ASKS = "我妈76了 养老认证刷不上脸"
 NUMBER = "26030200017"
+PLAIN: dict[str, Any] = {
+    **dict.fromkeys(("village", "grp", "sex", "tags", "away_to", "note", "roster"), ""),
+    "seen_import": 1,
+    "updated_at": datetime(2026, 3, 1, tzinfo=ZONE),
+}
 
 
 def at(text: str) -> datetime:
@@ -373,10 +378,14 @@ async def test_split_makes_a_case_of_some_texts_with_the_clock_from_the_first_of
     assert (await case(hall, new)).due_at == at("2026-03-10T17:30")
     assert (await hall.said())[-1].startswith(f"收到，编号{new}，交财政惠农办")
     assert (await kinds(hall))[-1] == "split_off"
-    with pytest.raises(Refused):
-        await hall.cases.split(new, [(await hall.cases.show(new)).events[0].id], "minzheng", by=CLERK)
     with pytest.raises(NotFound):
         await hall.cases.split(NUMBER, [10**6], "caizheng", by=CLERK)
+
+
+async def test_one_text_with_two_matters_is_split_too(hall: Hall) -> None:
+    (text,) = [event.id for event in (await hall.cases.show(NUMBER)).events if event.kind == "text"]
+    new = await hall.cases.split(NUMBER, [text], "caizheng", by=CLERK)
+    assert await texts_of(hall, new) == await texts_of(hall, NUMBER) == [ASKS]
 
 
 async def test_merge_keeps_the_older_clock_and_every_text(hall: Hall) -> None:
@@ -438,6 +447,14 @@ async def test_one_answer_for_many_who_ask_the_same(hall: Hall) -> None:
     await hall.cases.answer_all([NUMBER, alike[0].number], "带老人来5号台，人工认证", by=CLERK)
     for phone in (MOTHER, SON):
         assert "人工认证" in (await hall.said(phone))[-1]
+
+
+async def test_one_answer_may_finish_them_all(hall: Hall) -> None:
+    await hall.hears("养老认证刷脸刷不上咋办", phone=SON)
+    numbers = [row.number for row in await hall.all_cases()]
+    await hall.cases.answer_all(numbers, "带老人来5号台", by=CLERK, close=True)
+    assert [row.state for row in await hall.all_cases()] == ["closed", "closed"]
+    assert (await hall.said(SON))[-1].endswith("带老人来5号台。办成回1，没办成回2。")
 
 
 async def test_all_are_answered_or_none(hall: Hall) -> None:
@@ -571,6 +588,23 @@ async def test_a_changed_number_takes_the_open_cases_along(hall: Hall) -> None:
     assert "以后发这个号" in (await hall.said("+8618900130009"))[-1]
     event = next(one for one in (await hall.cases.show(NUMBER)).events if one.kind == "marked")
     assert "18900130009" not in str(event.data)
+
+
+async def test_what_was_asked_moves_with_the_number(hall: Hall) -> None:
+    await hall.cases.ask_papers(NUMBER, ["照片"], by=CLERK)
+    await hall.cases.mark(NUMBER, phone=SON, by=CLERK)
+    await hall.hears("齐了", phone=SON)
+    assert (await case(hall)).state == CaseState.OPEN
+    assert (await hall.intents())[-1] == "answer"
+
+
+async def test_somebody_elses_case_on_a_shared_number_stays_there(hall: Hall) -> None:
+    people = [{"name": name, "key": name, "phone": MOTHER, "area": AREA} for name in ("高秀英", "高小明")]
+    await hall.store.write(lambda db: db.execute(insert(person).values([PLAIN | one for one in people])))
+    (text,) = [event.id for event in (await hall.cases.show(NUMBER)).events if event.kind == "text"]
+    other = await hall.cases.split(NUMBER, [text], "caizheng", by=CLERK)
+    await hall.cases.mark(other, phone=SON, by=CLERK)
+    assert {row.number: row.phone for row in await hall.all_cases()} == {NUMBER: MOTHER, other: SON}
 
 
 async def test_a_case_that_becomes_a_complaint_is_restricted(hall: Hall) -> None:

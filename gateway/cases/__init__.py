@@ -134,10 +134,12 @@ class Cases:
         by.needs(*CLERKS)
         return await self._store.write(self._handling.called, number, summary, by, close)
 
-    async def answer_all(self, numbers: Sequence[str], text: str, *, by: Official) -> Sequence[int]:
-        """One answer to many cases, all or none; message ids."""
+    async def answer_all(
+        self, numbers: Sequence[str], text: str, *, by: Official, close: bool = False
+    ) -> Sequence[int]:
+        """One answer to many cases, all or none, with `close` the last that they get; message ids."""
         by.needs(*CLERKS)
-        return await self._store.write(self._moving.answer_all, numbers, text, by)
+        return await self._store.write(self._moving.answer_all, numbers, text, by, close)
 
     async def step(self, number: str, step: str, *, by: Official) -> int:
         """A step of an errand is done; it is told to the person."""

@@ -4,8 +4,8 @@ Policy
 - A hand-over names its reason and restarts no clock of the person's; each window's holding time is counted besides.
 - A complaint is never handed to the window that it is about.
 - A hand-back says that the assignment was wrong: the case goes back to where it came from, the front desk at first.
-- Splitting copies the texts: both cases show what was said. Merging closes the younger story into the other, whose
-  clocks run from the oldest text of both.
+- Splitting copies the texts: both cases show what was said, for one text may hold several matters. Merging closes the
+  younger story into the other, whose clocks run from the oldest text of both.
 """
 
 from __future__ import annotations
@@ -83,8 +83,6 @@ class Moving:
         chosen = [one for one in said if one.id in event_ids]
         if len(chosen) != len(set(event_ids)) or not chosen:
             raise NotFound("这件里没有这几条来信", "the case has no such texts")
-        if len(chosen) == len(said):
-            raise Refused("全都拆走就不剩什么了，用转办", "that is the whole case: hand it over instead")
         new = self._copy(db, row, chosen, desk, f"从{row.number}拆出")
         told = self._book.tell_if_possible(db, new, "acknowledgement", 期限=self._book.day(new.due_at), 起算="")
         now = self._book.clock.now()
@@ -161,17 +159,25 @@ class Moving:
         scored = [(_alike(row, one), one) for one in seen if not one.parent_id]
         return [one for score, one in sorted(scored, key=lambda pair: -pair[0]) if score >= ALIKE_FROM]
 
-    def answer_all(self, db: Connection, numbers: Sequence[str], text: str, by: Official) -> list[int]:
-        """The same answer to each; message ids. All or none: a case that cannot be answered is named."""
+    def answer_all(self, db: Connection, numbers: Sequence[str], text: str, by: Official, close: bool) -> list[int]:
+        """The same answer to each, with `close` its last; message ids. All or none: what cannot be is named."""
         sent = []
         for number in dict.fromkeys(numbers):
             try:
-                sent.append(self._handling.reply(db, number, text, by))
+                sent.append(self._answer(db, number, text, by, close))
             except (Refused, Conflict, NotFound) as error:
                 raise Refused(
                     f"{number}：{error.zh}；一件也没有答", f"{number}: {error.en}; none was answered"
                 ) from error
         return sent
+
+    def _answer(self, db: Connection, number: str, text: str, by: Official, close: bool) -> int:
+        if not close:
+            return self._handling.reply(db, number, text, by)
+        message_id = self._handling.close(db, number, text, by, "text", None)
+        if message_id is None:
+            raise Refused("分办件要单独办结", "a part is closed by itself")
+        return message_id
 
 
 def _alike(one: Any, other: Any) -> float:

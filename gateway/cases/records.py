@@ -22,7 +22,7 @@ from gateway.cases.book import Book
 from gateway.errors import Refused
 from gateway.model import CaseState, Happened
 from gateway.officials import Official
-from gateway.store import Connection, people
+from gateway.store import Connection, people, prompts
 from gateway.store import cases as rows
 
 CORRECTABLE = ("behalf", "name", "external", "restricted", "about", "urgent", "publish", "item", "kind", "phone")
@@ -123,10 +123,16 @@ class Records:
         self._book.settle(db, row, window=moved["to"], officer=None)
 
     def _move_others(self, db: Connection, row: Any, phone: str, by: Official) -> None:
-        """A changed number: the person's other open cases come along."""
-        for other in rows.open_of(db, row.phone):
+        """A changed number: the person's other open cases come along, and what we asked about them.
+
+        Of a number that several people share, and where it is not known whose a case is, the case stays where it is.
+        """
+        prompts.move_of_case(db, row.id, phone)
+        shared = row.person_id is None and len(people.by_phone(db, row.phone)) > 1
+        for other in () if shared else rows.open_of(db, row.phone):
             if other.id != row.id and other.person_id == row.person_id:
                 rows.change(db, other.id, phone=phone)
+                prompts.move_of_case(db, other.id, phone)
                 data = {"before": {"phone": phones.mask(other.phone)}, "after": {"phone": phones.mask(phone)}}
                 self._book.note(db, other, Happened.MARKED, by, self._book.clock.now(), data=data)
 

@@ -287,6 +287,7 @@ def answer_all(
     ctx: typer.Context,
     text: Answer,
     numbers: Annotated[list[str], argument(("件号", "NUMBERS"), zh="哪几件", en="which cases")],
+    close: Annotated[bool, option("--close", zh="答完就办结", en="which finishes them")] = False,
     keep: Annotated[
         str | None, option("--keep", value=("名字", "NAME"), zh="存成这个名字的答复", en="keep it under this name")
     ] = None,
@@ -294,11 +295,25 @@ def answer_all(
     from gateway.cases import kept
 
     said = _answer(ctx, text)
-    sent = caller(ctx).act(lambda gateway, by: gateway.cases.answer_all(numbers, said, by=by))
-    shown.say(t(f"已答复 {len(sent)} 件。", f"{len(sent)} cases answered."))
+    sent = caller(ctx).act(lambda gateway, by: gateway.cases.answer_all(numbers, said, by=by, close=close))
+    n = len(sent)
+    done = t(f"已答复并办结 {n} 件。", f"{n} cases answered and closed.")
+    shown.say(done if close else t(f"已答复 {n} 件。", f"{n} cases answered."))
     if keep:
         path = kept.keep(caller(ctx).directory(), keep, said)
         shown.say(t(f"已存：{path}，以后用 @{keep}", f"kept: {path}; use @{keep}"))
+
+
+@verb("存好的答复：名字和内容，用的时候写 @名字", "Answers that were kept; use one as @NAME")
+def answers(ctx: typer.Context, json: JsonFlag = False) -> None:
+    from gateway.cases import kept
+
+    found = kept.everything(caller(ctx).directory())
+    if json:
+        return shown.as_json(found)
+    if not found:
+        return shown.say(t("还没有存过答复。", "No answers are kept."))
+    return shown.table((t("名字", "name"), t("答复", "answer")), list(found.items()))
 
 
 @verb("更正：替谁问、姓名、别的系统的编号、保密、换号……", "Correct what is known of a case")
@@ -453,6 +468,7 @@ cases = noun(
     parts=parts,
     alike=alike,
     answer_all=answer_all,
+    answers=answers,
     mark=mark,
     export=export,
     published=published,

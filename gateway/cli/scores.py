@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli import shown
+from gateway.cli import casebook, shown
 from gateway.cli.caller import caller
 from gateway.cli.help import Group, add, argument, option, verb
 from gateway.cli.language import t
@@ -65,7 +65,7 @@ def board(
 
 def _line(one: Standing) -> tuple[object, ...]:
     rank = NO_RANK if one.rank is None else one.rank
-    told = t("，", ", ").join(f"{part.name} {signed(part.counted)}" for part in one.sums)
+    told = t("，", ", ").join(f"{part.name}{signed(part.counted)}" for part in one.sums)
     why = t(f"取消评优：{one.disqualified}", f"disqualified: {one.disqualified}") if one.disqualified else ""
     return rank, one.name, number(one.score), one.band, _trend(one.trend), told, why
 
@@ -110,7 +110,7 @@ def show(ctx: typer.Context, subject: Subject, month: MonthOption = None, json: 
         t("分", "points"),
         t("规则", "rule"),
         t("为什么", "why"),
-        t("依据", "version"),
+        t("规则版本", "version"),
         t("申诉", "appeal"),
     )
     rows = [_row(one, who.config()) for one in found.points]
@@ -133,7 +133,8 @@ def _head(found: Sheet) -> None:
 
 def _row(one: Point, config: Config) -> tuple[object, ...]:
     points = signed(one.points) if one.counts else struck(signed(one.points))
-    return one.id, shown.when(one.at, config)[:10], points, one.name, one.why, one.version, _appeal(one)
+    version = one.version.rpartition(" ")[2]  # of the file's name and its version, the version
+    return one.id, shown.when(one.at, config)[:10], points, one.name, one.why, version, _appeal(one, config)
 
 
 def struck(text: str) -> str:
@@ -148,11 +149,19 @@ APPEALS = {
 }
 
 
-def _appeal(one: Point) -> str:
+def _appeal(one: Point, config: Config) -> str:
     if one.appeal is None:
         return ""
     said = t(*APPEALS[one.appeal])
-    return f"{said}（{one.decided_by}：{one.decided_why}）" if one.decided_by else f"#{one.appeal_id} {said}"
+    if not one.decided_by:
+        return f"#{one.appeal_id} {said}"
+    return f"{said}（{casebook.who(config, one.decided_by)}：{one.decided_why}）"
+
+
+def _whose(subject: str, config: Config) -> str:
+    """A window or an officer as people call them."""
+    who, _, code = subject.partition(":")
+    return casebook.window(config, code) if who == "window" else casebook.who(config, code)
 
 
 # --- counting ------------------------------------------------------------------------------------------------
@@ -215,6 +224,7 @@ def appeals(ctx: typer.Context, json: JsonFlag = False) -> None:
         return shown.as_json(found)
     if not found:
         return shown.say(t("没有等裁定的申诉。", "No appeal waits."))
+    config = who.config()
     headings = (
         t("申诉", "appeal"),
         t("编号", "point"),
@@ -225,19 +235,27 @@ def appeals(ctx: typer.Context, json: JsonFlag = False) -> None:
         t("理由", "reason"),
     )
     rows = [
-        (one.appeal_id, one.id, one.subject, signed(one.points), one.why, one.appeal_by, one.appeal_reason)
+        (
+            one.appeal_id,
+            one.id,
+            _whose(one.subject, config),
+            signed(one.points),
+            one.why,
+            casebook.who(config, one.appeal_by or ""),
+            one.appeal_reason,
+        )
         for one in found
     ]
-    return shown.table(headings, rows, right=(0, 1, 3), whole=(2,))
+    return shown.table(headings, rows, right=(0, 1, 3), whole=(2, 5))
 
 
 # --- the summary ---------------------------------------------------------------------------------------------
 
 WIDE = (
-    *("received", "finished", "completion", "on_time", "on_time_rate", "late", "handed_over", "spot"),
-    *("rated", "satisfaction", "mean", "solved", "solved_rate"),
+    *("received", "finished", "completion", "on_time_rate", "late", "handed_over", "spot"),
+    *("satisfaction", "solved_rate"),
 )
-"""Figures of the table on the screen; a workbook has all."""
+"""Figures of the table on the screen, which is 80 columns wide; a workbook and `--json` have all."""
 
 
 @verb("一段时间的办件总结：表、文字、XLSX、县里的表", "The summary of a period: table, words, XLSX, the county's form")
@@ -315,7 +333,7 @@ def _show(found: Summary, by: str, *, table: bool) -> None:
     headings = (t(*GROUPINGS[by]), *(t(*TITLES[name]) for name in WIDE))
     rows = [(line.name, *(line.shown(name) for name in WIDE)) for line in lines]
     total = (t("合计", "total"), *(found.total.shown(name) for name in WIDE))
-    shown.table(headings, [*rows, total], right=range(1, len(headings)))
+    shown.table(headings, [*rows, total], right=range(1, len(headings)), whole=())
 
 
 def _write(path: Path, found: Summary) -> None:
@@ -370,14 +388,14 @@ def _show_cases(found: Listed, config: Config, *, json: bool) -> None:
     rows = [
         (
             one.number,
-            one.window,
-            shown.state(one.state),
-            *(shown.when(at, config) for at in (one.opened_at, one.due_at, one.closed_at)),
+            casebook.window(config, one.window),
+            casebook.state(one.state),
+            *(shown.when(at, config)[:10] for at in (one.opened_at, one.due_at, one.closed_at)),
             phone.mask_numbers(one.title),
         )
         for one in found.cases
     ]
-    shown.table(headings, rows, whole=(0, 1, 3, 4, 5))
+    shown.table(headings, rows, whole=(0, 2, 3, 4, 5))
     hidden = t(f"，另有 {found.hidden} 件不便列出", f", {found.hidden} more not to be shown") if found.hidden else ""
     return shown.say(f"{shown.count(len(found.cases), '件', 'cases')}{hidden}")
 

@@ -80,6 +80,12 @@ def end(db: Connection, prompt_id: int, how: str, now: datetime) -> bool:
     return db.execute(still.values(end=how, ended_at=now)).rowcount == 1
 
 
+def move_of_case(db: Connection, case_id: int, phone: str) -> None:
+    """What was asked about a case is asked of another number from now on."""
+    about = update(prompt).where(prompt.c.case_id == case_id, prompt.c.ended_at.is_(None))
+    db.execute(about.values(phone=phone))
+
+
 def withdraw_of_case(db: Connection, case_id: int, now: datetime, kinds: Sequence[Asked] = ()) -> None:
     """What was asked about a case and no longer matters."""
     about = update(prompt).where(prompt.c.case_id == case_id, prompt.c.ended_at.is_(None))
