@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,8 +34,9 @@ from gateway.codes import Stage
 from gateway.config import Carrier as Account
 from gateway.config import Config
 from gateway.dispatch import Bounds, Dispatcher, Pace, Setup
+from gateway.doctor import Examination, Finding, Patient
 from gateway.duty import Duty
-from gateway.errors import Invalid, Problem, Refused
+from gateway.errors import Invalid, NotFound, Problem, Refused
 from gateway.health import HOUR, LOOKED_AT, Health, Marks, measure
 from gateway.inbox import Inbox, topics_of
 from gateway.officials import SYSTEM, Officials
@@ -199,6 +200,21 @@ class Gateway:
         now = self.clock.now()
         sent = await self.store.read(usage.newest, name, now - HOUR, LOOKED_AT)
         return measure(sent, now, _marks(self.config), partial(_kind_of_code, self.config, name))
+
+    async def examine(
+        self, name: str, number: str | None, by: str, *, told: Callable[[Finding], None], wait: float
+    ) -> Sequence[Finding]:
+        """Try one account alone; with a text to `number` (E.164) and back where one is given."""
+        if name not in self.config.carriers:
+            known = "、".join(self.config.carriers)
+            raise NotFound(f"没有账号 {name}；有：{known}", f"no account {name}; there are: {known}")
+        patient = Patient(
+            bought=self.config.carriers[name],
+            make=lambda links: make_carrier(self.config, name, links),
+            receive=self.inbox.receive,
+            means=partial(self.config.meaning, name),
+        )
+        return await Examination(self.store, self.outbox, self.clock, patient, told=told, wait=wait).run(number, by)
 
     async def waiting(self) -> Mapping[str, int]:
         """Texts that are approved and have not left, by account."""

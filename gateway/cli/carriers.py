@@ -19,7 +19,8 @@ import typer
 
 from gateway.cli import shown
 from gateway.cli.caller import caller
-from gateway.cli.help import Group, option
+from gateway.cli.doctor import doctor
+from gateway.cli.help import Group, add, option
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
 
@@ -73,6 +74,9 @@ def show(
     shown.show(_bought(rows, who.config()))
     shown.say()
     return shown.show(_doing(rows))
+
+
+add(carriers, "", doctor=doctor)
 
 
 async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:

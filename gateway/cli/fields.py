@@ -46,6 +46,7 @@ ColumnFlag = Annotated[
     ),
 ]
 SheetFlag = Annotated[str | None, option("--sheet", value=("工作表", "SHEET"), zh="用哪一个工作表", en="which sheet")]
+Account = Annotated[str, argument(("账号", "NAME"), zh="config.toml 里通道的名字", en="an account of config.toml")]
 ToNumber = Annotated[str, option("--to", value=("号码", "NUMBER"), zh="发到这个号码", en="to this number")]
 
 

@@ -112,6 +112,14 @@ def queue(db: Connection, envelope: Envelope, texts: Sequence[Queued], now: date
     return parcel_id
 
 
+def queue_open(db: Connection, envelope: Envelope, texts: Sequence[Queued], now: datetime, epoch: int) -> int:
+    """As `queue`, in its holder's hands at once: all of it may leave when this is durable."""
+    hold(db, envelope.carrier, epoch)
+    parcel_id = queue(db, envelope, texts, now)
+    db.execute(update(parcel).where(parcel.c.id == parcel_id).values(holder_epoch=epoch, watermark=len(texts)))
+    return parcel_id
+
+
 def _insert_parcel(db: Connection, envelope: Envelope, n: int, *, attempt: int, members: list[int] | None) -> int:
     values = {name: getattr(envelope, name) for name in envelope.__dataclass_fields__}
     own = {"attempt": attempt, "members": members, "n": n, "watermark": 0, "stale": members is None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from cli.conftest import Gateway
 
 COMMAND = [sys.executable, "-m", "gateway.cli", "carriers", "--watch"]
 TREE = Path(__file__).parents[2]
@@ -39,3 +42,31 @@ def test_at_a_keyboard_q_ends_it(site: Path) -> None:
         os.write(ours, b"q")
         assert seen.wait(20) == 0
     os.close(ours)
+
+
+def test_the_doctor_looks_at_the_login_without_anybodys_word(gateway: Gateway, site: Path) -> None:
+    said = gateway("carriers", "doctor", "simulator").fine().out
+    assert "√ 登录：成功" in said
+    assert gateway("carriers", "doctor", "nobody").code == 1
+
+
+def test_the_doctor_sends_a_text_on_an_officials_word_and_writes_a_sheet(gateway: Gateway, site: Path) -> None:
+    command = ("carriers", "doctor", "simulator", "--to", "13800130007", "--wait", "1")
+    assert gateway(*command).code == 2  # nobody signs for it
+    answer = gateway("--as", "wang", *command, "--out", "sheet.txt")
+    assert answer.code == 1  # nobody answers from a simulated phone
+    assert "√ 回执：送达" in answer.out and "× 来信：" in answer.out
+    sheet = (site / "sheet.txt").read_text()
+    assert "[√] 登录：成功" in sheet and "login: fine" in sheet and "138****0007" in sheet
+    assert "13800130007" not in sheet
+    assert gateway("--as", "wang", *command, "--out", "sheet.txt").code == 1
+    found = gateway("--as", "wang", *command, "--json")
+    assert (found.code, found.json["fine"], found.json["findings"][-1]["what"]) == (1, False, ["来信", "a reply in"])
+    assert gateway("audit", "verify").code == 0
+
+
+def test_the_doctor_waits_until_nobody_sends(gateway: Gateway, site: Path) -> None:
+    with (site / "var" / "gateway.db.dispatch.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        refused = gateway("carriers", "doctor", "simulator")
+    assert (refused.code, "gateway serve" in refused.err) == (1, True)
