@@ -479,6 +479,19 @@ async def test_a_wrong_password_is_explained(rig: Sgip) -> None:
     assert "1" in caught.value.en and "密码" in caught.value.zh
 
 
+async def test_an_operator_that_has_forgotten_us_is_logged_in_to_again(rig: Sgip) -> None:
+    await rig.start(receipt_lost=1.0, reject=1.0, reject_code=1)  # not logged in
+    carrier = await rig.opened(in_flight=2)
+    carrier.submit(texts(5))  # more than it said it could take
+    answers = await rig.desk.answered(5)
+    assert all(isinstance(answer, Deferred) for answer in answers) and rig.operator.seen["refused"] == 2
+    rig.operator.behaviour = replace(rig.operator.behaviour, reject=0.0)
+    await rig.desk.until(lambda: carrier.free == carrier.capacity)
+    carrier.submit(texts(1, first=9))
+    assert isinstance((await rig.desk.answered(6))[-1], Accepted)
+    assert rig.operator.seen["logins"] == 2 and not rig.desk.failures
+
+
 async def test_a_password_that_fits_no_login_is_explained(rig: Sgip) -> None:
     await rig.start()
     with pytest.raises(Unavailable, match="LoginPassword has 17 octets, at most 16"):

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from gateway.carriers import Accepted, Concat, Receipt, Received, Text, settings_of, smgp
+from gateway.carriers import Accepted, Concat, Deferred, Receipt, Received, Text, settings_of, smgp
 from gateway.carriers.wire import content
 from gateway.carriers.wire.codec import Pdu
 from gateway.carriers.wire.dialect import Mode, Said
@@ -404,6 +404,15 @@ async def test_a_wrong_secret_is_explained(rig: Smgp) -> None:
     with pytest.raises(Unavailable) as caught:
         await rig.opened(secret="wrong")
     assert "21" in caught.value.en and "认证" in caught.value.zh
+
+
+async def test_an_operator_that_wants_a_new_login_gets_one(rig: Smgp) -> None:
+    await rig.start(reject=1.0, reject_code=2)
+    carrier = await rig.opened()
+    carrier.submit(texts(2))
+    assert all(isinstance(answer, Deferred) for answer in await rig.desk.answered(2))
+    await rig.desk.until(lambda: rig.desk.failures)
+    assert rig.desk.failures == ["the operator wants a new login"]  # whoever opened it opens it anew
 
 
 async def test_a_peer_of_version_1_3(rig: Smgp) -> None:

@@ -84,6 +84,7 @@ class Link(asyncio.Protocol):
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._arrived: list[Pdu] = []
         self._storing: asyncio.Task[None] | None = None
+        self._starting_over: asyncio.Task[None] | None = None
         self._act: dict[Role, Callable[[Pdu], None]] = {
             Role.ADMITTED: self._on_admitted,
             Role.ANSWERED: self._on_answered,
@@ -305,6 +306,18 @@ class Link(asyncio.Protocol):
             return
         later = does in ("slow", "retry", "wait", "relogin")
         self._settle(segment.flight, lambda: segment.flight.refuse(code, for_good=not later))
+        if does == "relogin":
+            self._start_over(code)
+
+    def _start_over(self, code: str) -> None:
+        """The operator does not know us any more: what waits does not leave, what left is answered, the link ends."""
+        if self._ending:
+            return
+        self._ending, self.why = True, "the operator wants a new login"
+        while self._waiting:
+            flight = self._waiting.popleft().flight
+            self._settle(flight, lambda flight=flight: flight.refuse(code, for_good=False))  # type: ignore[misc]
+        self._starting_over = self._loop.create_task(self.end())
 
     def _settle(self, flight: Flight, act: Callable[[], None]) -> None:
         act()
