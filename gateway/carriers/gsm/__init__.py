@@ -10,37 +10,33 @@ Policy
 - What comes in is acknowledged, or deleted from the storage, after `receive` returned. Storage is read at the start, at
   every announcement and every `check_seconds`. What no codec can read stays in the storage, and is logged once; coming
   directly it is acknowledged, or nothing else would come.
-- A report that says "still trying" or cannot confirm the delivery is no receipt. `memory` tells which part it is about.
+- `incoming` tells what a report says, `memory` which part it is about.
 - The log has no number, no text and no PIN.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 
 from gateway import carriers
-from gateway import phone as phones
-from gateway import text as texts
-from gateway.carriers import Accepted, Answer, Concat, Deferred, Links, Receipt, Received, Rejected, Text, Uncertain
+from gateway.carriers import Deferred, Links, Receipt, Received, Text
 from gateway.carriers.gsm import at, causes, memory, pdu
 from gateway.carriers.gsm.at import Line, Result, Silent
 from gateway.carriers.gsm.causes import Says
+from gateway.carriers.gsm.flight import Flight
+from gateway.carriers.gsm.incoming import Report, received, reported
 from gateway.carriers.gsm.modem import Modem
 from gateway.carriers.gsm.operator import Operator
 from gateway.carriers.gsm.pdu import decode, encode
 from gateway.carriers.gsm.settings import GsmSettings
 from gateway.errors import Refused, Unavailable
-from gateway.model import ReceiptState
 from gateway.text import Cutting
 
 __all__ = ["CODECS", "OPERATORS", "Carrier", "GsmSettings", "decode", "encode"]
@@ -74,24 +70,9 @@ CLOSE_SECONDS = 8.0
 WITHOUT_NETWORK_SECONDS = 120.0
 STORE_AGAIN_SECONDS = 2.0
 NO_NUMBER = "taken without a number"
-DELIVERED, REPLACED = 0x00, 0x02
-GAVE_UP = range(0x40, 0x80)
-"""Values of TP-ST after which the network tries no more."""
 
 _RESTARTED = re.compile(r"RDY|NORMAL POWER DOWN|POWER DOWN|\+CPIN: (?!READY).*")
 _STORED = re.compile(r"\+CMTI:|\+CDSI:|\^SMMEMFULL|\+SMSFULL|\+CIEV: ?\"?SMSFULL")
-
-
-@dataclass(slots=True)
-class Flight:
-    """A text that is not answered yet, and the references of its parts that were taken."""
-
-    text: Text
-    refs: list[str] = field(default_factory=list)
-
-    def known(self) -> tuple[str, ...]:
-        """A reference or "" per part; nothing where none was taken."""
-        return (*self.refs, *[""] * (self.text.parts - len(self.refs))) if self.refs else ()
 
 
 class Carrier(carriers.Carrier):
@@ -142,7 +123,8 @@ class Carrier(carriers.Carrier):
 
     @classmethod
     def cutting(cls, settings: Any) -> Cutting:
-        return Cutting("auto", settings.long)
+        cutting: Cutting = settings.cutting
+        return cutting
 
     def submit(self, texts: Sequence[Text]) -> None:
         if self._opened:
@@ -221,7 +203,7 @@ class Carrier(carriers.Carrier):
 
     def _give_up(self, why: str) -> None:
         left = self._line is not None and self._line.left
-        answers = [_unfinished(flight, why, left and not place) for place, flight in enumerate(self._flying)]
+        answers = [flight.unfinished(why, left and not place) for place, flight in enumerate(self._flying)]
         self._flying.clear()
         if answers:
             self.links.answered(answers)
@@ -242,7 +224,7 @@ class Carrier(carriers.Carrier):
         """Send a text and answer it."""
         error, says = await self._send_parts(flight)
         self._flying.popleft()
-        self.links.answered([_answered(flight, error, says)])
+        self.links.answered([flight.answer(error, says)])
         if says is Says.REOPEN:
             self._memory.trouble = error
             self._fail(error)
@@ -250,7 +232,7 @@ class Carrier(carriers.Carrier):
     async def _send_parts(self, flight: Flight) -> tuple[str, Says | None]:
         """The error that ended it; none when all parts were taken."""
         try:
-            pdus = self._pdus(flight.text)
+            pdus = flight.pdus(self.settings, self._memory, self.links.now())
         except Refused:
             return "unsendable", Says.REJECTED
         for octets in pdus:
@@ -264,7 +246,7 @@ class Carrier(carriers.Carrier):
         for _ in range(PART_TRIES):
             if not await self._in_turn(flight):
                 return "closed", Says.DEFERRED
-            if _expired(flight.text, self.links.now()):
+            if flight.expired(self.links.now()):
                 return "expired", Says.DEFERRED
             result = await self._handed_over(flight, octets)
             if result.ok:
@@ -329,24 +311,6 @@ class Carrier(carriers.Carrier):
         assert self._modem is not None  # noqa: S101 - open
         return await self._modem.forgot()
 
-    def _pdus(self, text: Text) -> list[bytes]:
-        alphabet, parts = texts.cut(text.body, self.cutting(self.settings))
-        coding = 0x08 if alphabet is texts.Alphabet.UCS2 else 0x00
-        fields: pdu.Fields = {"TP-DA": text.phone, "TP-DCS": coding, "TP-SRR": int(self.settings.ask_receipts)}
-        fields["TP-VP"] = pdu.relative_validity(self._validity(text))
-        if len(parts) == 1:
-            return [pdu.encode(pdu.SUBMIT, fields | {"TP-UD": text.body})]
-        ref, wide = self._memory.next_long(), self.settings.long == 7
-        whole = {"iei": 8 if wide else 0, "ref": ref if wide else ref & 0xFF, "total": len(parts)}
-        return [
-            pdu.encode(pdu.SUBMIT, fields | {"TP-UDH": [whole | {"seq": number}], "TP-UD": part})
-            for number, part in enumerate(parts, 1)
-        ]
-
-    def _validity(self, text: Text) -> timedelta:
-        longest = timedelta(seconds=self.settings.validity)
-        return min(longest, text.expires_at - self.links.now()) if text.expires_at is not None else longest
-
     # -- in ------------------------------------------------------------------------------------------------------
 
     def _announced(self, line: str, octets: str) -> None:
@@ -404,35 +368,20 @@ class Carrier(carriers.Carrier):
                 log.warning("gsm.unreadable", carrier=self.name, why=getattr(error, "en", "no hexadecimal"))
             self._unreadable.add(octets)
             return None
+        now = self.links.now()
         if name == pdu.REPORT:
-            return await self._receipt(fields)
-        return self._text(fields) if name == pdu.DELIVER else None
+            report = reported(fields, now)
+            return await self._receipt(report) if report is not None else None
+        return received(fields, self.settings.service_code, now) if name == pdu.DELIVER else None
 
-    async def _receipt(self, fields: pdu.Fields) -> Receipt | None:
-        status, number, phone = fields["TP-ST"], fields["TP-MR"], _e164(_written(fields["TP-RA"]))
-        state = ReceiptState.DELIVERED if status == DELIVERED else ReceiptState.UNDELIVERED
-        if status not in (DELIVERED, REPLACED, *GAVE_UP):
-            return None
-        at = pdu.moment(fields["TP-SCTS"])
-        if not self._memory.knows(number, phone, at) and self._flying and self._flying[0].text.phone == phone:
+    async def _receipt(self, report: Report) -> Receipt:
+        """The receipt of the part that a report is about."""
+        which = (report.number, report.phone, report.at)
+        if not self._memory.knows(*which) and self._flying and self._flying[0].text.phone == report.phone:
             # It may be of the part whose answer is awaited.
             assert self._line is not None  # noqa: S101 - open
             await self._line.quiet()
-        ref = self._memory.find(number, phone, at)
-        error = None if state is ReceiptState.DELIVERED else f"0x{status:02X}"
-        return Receipt(ref, phone, state, error, pdu.moment(fields["TP-DT"]) or self.links.now())
-
-    def _text(self, fields: pdu.Fields) -> Received:
-        sender, part = _written(fields["TP-OA"]), pdu.part_of(fields)
-        same = repr([fields.get(key) for key in ("TP-OA", "TP-SCTS", "TP-UDH", "TP-UD")])
-        return Received(
-            ref=hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:24],
-            phone=sender,
-            to=self.settings.service_code,
-            body=pdu.words(fields),
-            at=pdu.moment(fields["TP-SCTS"]) or self.links.now(),
-            concat=Concat(*part) if part else None,
-        )
+        return Receipt(self._memory.find(*which), report.phone, report.state, report.error, report.told_at)
 
     # -- how it is -----------------------------------------------------------------------------------------------
 
@@ -465,33 +414,7 @@ async def _happens(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-def _expired(text: Text, now: datetime) -> bool:
-    return text.expires_at is not None and text.expires_at <= now
-
-
-def _answered(flight: Flight, error: str, says: Says | None) -> Answer:
-    if says is None:
-        return Accepted(flight.text, tuple(flight.refs))
-    if says is Says.REJECTED:
-        return Rejected(flight.text, error, flight.known())
-    return _unfinished(flight, error, says is Says.UNCERTAIN)
-
-
-def _unfinished(flight: Flight, why: str, left: bool) -> Answer:
-    """Uncertain where any of it left, or may have."""
-    return Uncertain(flight.text, why, flight.known()) if left or flight.refs else Deferred(flight.text, why)
-
-
 def _number_given(result: Result) -> int | None:
     given = result.after("+CMGS:") or ""
     number = given.partition(",")[0].strip()
     return int(number) & 0xFF if number.isascii() and number.isdigit() else None
-
-
-def _written(address: Any) -> str:
-    """A number, or the name of a sender, as it is written."""
-    return address if isinstance(address, str) else str(address.get("digits") or address.get("text") or "")
-
-
-def _e164(number: str) -> str:
-    return phones.parse(number).e164 or number

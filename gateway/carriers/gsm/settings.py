@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway import carriers
+from gateway.text import Cutting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,11 @@ class GsmSettings(carriers.Carrier.Settings):
     register_seconds: float = 30.0
     answer_seconds: float = 60.0
     check_seconds: float = 30.0
+
+    @property
+    def cutting(self) -> Cutting:
+        """How long texts are cut."""
+        return Cutting("auto", 7 if self.long == 7 else 6)
 
     def problems(self) -> Iterator[tuple[str, str, str]]:
         if not re.fullmatch(r"tcp://[^/:]+:[0-9]{1,5}|(?!tcp:).+", self.port):
