@@ -104,10 +104,16 @@ def load(directory: Path) -> Config:
 def check_references(
     config: Config, template_names: Collection[str], categories: Collection[str] | None = None
 ) -> list[Problem]:
-    """Schedules' templates and routes' categories that are not among the templates'."""
+    """Schedules' templates and routes' categories that are not among the templates', extensions' windows."""
     main = TomlFile.parse(FILE, config.sources[FILE])
     named = [(("schedules", n, "template"), one.template) for n, one in enumerate(config.schedules)]
     found = list(_unknown(named, template_names, "模板", "template"))
+    dialled = [
+        (("carriers", name, "extensions", digits), window)
+        for name, carrier in config.carriers.items()
+        for digits, window in carrier.extensions.items()
+    ]
+    found += _unknown(dialled, [window.code for window in config.hall.windows], "窗口", "window")
     if categories is not None:
         routed = [(("routes", n, "categories"), c) for n, one in enumerate(config.routes) for c in one.categories]
         found += _unknown(routed, categories, "类别", "category")

@@ -149,6 +149,7 @@ class Carrier(Table):
     `rate` is parts per second over all `links`; `in_flight` is per link. Quotas, the cap and the balance are parts as
     the operator bills them. `receipts`: whether a long text's receipt comes for every part, or only for the first,
     the last or any one of them. `codes`: what this operator means by its codes where that is not in the common table.
+    `extensions`: digits behind `service_code` that a text may be sent to -> the window it is for.
     """
 
     name: Slug
@@ -179,6 +180,7 @@ class Carrier(Table):
     in_flight: Count = 16
     links: Count = 1
     codes: OwnCodes = Field(default_factory=dict)
+    extensions: Mapping[Annotated[str, Field(pattern=r"^[0-9]{1,18}$")], Slug] = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -196,6 +198,16 @@ class Carrier(Table):
             raise wrong("balance 和 balance_on 要一起写", "balance and balance_on go together")
         if self.balance_warning is not None and self.balance is None:
             raise wrong("写了 balance_warning 就要写 balance", "balance_warning needs a balance")
+        return self
+
+    @model_validator(mode="after")
+    def _extensions_fit(self) -> Self:
+        for digits in self.extensions:
+            if not self.service_code or len(digits) > self.extension:
+                raise wrong(
+                    f"扩展 {digits} 不行：service_code 后面只有 {self.extension} 位",
+                    f"no extension {digits}: service_code has {self.extension} digits behind it",
+                )
         return self
 
     @model_validator(mode="after")

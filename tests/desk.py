@@ -49,12 +49,18 @@ class Hall:
     """The gateway as texts and clerks meet it."""
 
     def __init__(
-        self, store: Store, clock: ManualClock, case_settings: Mapping[str, Any] | None = None, **inbound_settings: Any
+        self,
+        store: Store,
+        clock: ManualClock,
+        case_settings: Mapping[str, Any] | None = None,
+        account: Mapping[str, Any] | None = None,
+        **inbound_settings: Any,
     ) -> None:
         loaded, texts = site()
         inbound = loaded.inbound.model_copy(update={"join_seconds": 0} | inbound_settings)
         terms = loaded.cases.model_copy(update=dict(case_settings or {}))
-        self.config = loaded.model_copy(update={"inbound": inbound, "cases": terms})
+        carriers = {name: one.model_copy(update=dict(account or {})) for name, one in loaded.carriers.items()}
+        self.config = loaded.model_copy(update={"inbound": inbound, "cases": terms, "carriers": carriers})
         self.store, self.clock = store, clock
         outbox = Outbox(self.config)
         self.duty = Duty(self.config, outbox, texts, clock)

@@ -251,6 +251,16 @@ def test_references_to_templates(tmp_path: Path) -> None:
     assert missing[0].en == "no template weather-daily, did you mean weather-dialy?"
 
 
+def test_extensions_are_windows(tmp_path: Path) -> None:
+    own = (
+        'protocol = "simulator"\nservice_code = "1069"\nextension = 2\nextensions = { "01" = "front-desk", "03" = "x" }'
+    )
+    found = config.load(site(tmp_path, changed('protocol = "simulator"', own)))
+    (problem,) = config.check_references(found, {"weather-daily"})
+    assert (problem.key, problem.en) == ("carriers.simulator.extensions.03", "no window x")
+    assert problem.line is not None
+
+
 # --- the sample town --------------------------------------------------------------------------------------
 
 

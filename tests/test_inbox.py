@@ -97,6 +97,39 @@ async def test_an_old_notice_is_not_what_a_text_replies_to(light: Hall) -> None:
     assert (await light.only_case()).broadcast_id is None
 
 
+@pytest.fixture
+async def dialled(sqlite_store: Store, clock: ManualClock) -> Hall:
+    """The account's number has digits behind it, two of which are windows'."""
+    account = {"service_code": "10690001", "extension": 2, "extensions": {"03": "caizheng", "07": "xinfang"}}
+    return Hall(sqlite_store, clock, account=account)
+
+
+async def test_the_digits_it_was_sent_to_say_the_window(dialled: Hall) -> None:
+    await dialled.hears("他说叫我问你们", to="1069000103")
+    case = await dialled.only_case()
+    assert (case.window, case.kind) == ("caizheng", "consult")
+    await dialled.hears("到底啥时候给", to="1069000103")
+    assert len(await dialled.all_cases()) == 1
+
+
+async def test_another_windows_digits_are_another_matter(dialled: Hall) -> None:
+    await dialled.hears("粮补啥时候发", to="1069000103")
+    await dialled.hears("我要反映个事", to="1069000107")
+    await dialled.hears(ASKS, to="10690001", phone=SON)
+    assert [case.window for case in await dialled.all_cases()] == ["caizheng", "xinfang", "minzheng"]
+
+
+async def test_a_complaint_about_a_window_does_not_go_where_it_was_sent(dialled: Hall) -> None:
+    await dialled.hears("财政窗口那个人态度差得很 跑了三趟都不给办粮补", to="1069000103")
+    case = await dialled.only_case()
+    assert (case.window, case.kind, case.restricted) == ("xinfang", "complaint", True)
+
+
+async def test_opting_out_outranks_the_digits(dialled: Hall) -> None:
+    await dialled.hears("退订", "谢谢", to="1069000103")
+    assert await dialled.all_cases() == []
+
+
 async def test_thanks_open_nothing_and_are_kept(light: Hall) -> None:
     await light.hears("谢谢", "👍", "收到")
     assert await light.all_cases() == []

@@ -203,6 +203,7 @@ def test_what_was_bought_is_told_in_full() -> None:
     told = {
         "service_code": "1069001", "extension": 4, "whitelist": "subscribers/allowed.csv", "content_limit": 350,
         "receipts": "last", "validity": "48h", "hours": "08:00-20:00", "quota_per_day": 5000, "monthly_cap": 90000,
+        "extensions": {"0301": "caizheng"},
         "balance": 100000, "balance_on": date(2026, 11, 1), "balance_warning": 10000, "relogin_seconds": 90,
     }  # fmt: skip
     carrier = Carrier.model_validate(BOUGHT | told)
@@ -220,6 +221,8 @@ def test_what_was_bought_is_told_in_full() -> None:
         ({"balance_warning": 5}, "needs a balance"),
         ({"service_code": "1069" + "0" * 13, "extension": 4}, "more than 20"),
         ({"hours": "8-20"}, "written 08:00-21:00"),
+        ({"extensions": {"03": "caizheng"}}, "no extension 03"),
+        ({"service_code": "10690001", "extension": 1, "extensions": {"03": "caizheng"}}, "1 digits behind it"),
         ({"codes": {"submit ": {"kind": "dead", "does": "final", "zh": "空号", "en": "dead"}}}, "submit"),
     ],
 )

@@ -1,10 +1,10 @@
 """What is made of texts: the first of `STEPS` that knows what to do decides. All in one transaction.
 
 The order is the law of texts that come in: opting out before everything; an answer to an open question; a service word
-or an item's name as the whole text; a case number of this number's own; danger beside open cases; the only open case;
-several of them; a case that was just finished; a sentence that asks for what a service word gives; texts that open
-nothing; and else a new case, tagged with the broadcast it may answer. Sender extensions are not used: one constant
-number per signature.
+or an item's name as the whole text; a case number of this number's own; danger beside open cases; the digits behind our
+number that it was sent to, where an account gives them to windows; the only open case; several of them; a case that was
+just finished; a sentence that asks for what a service word gives; texts that open nothing; and else a new case, tagged
+with the broadcast it may answer. What we send comes from one constant number per account all the same.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Deciding:
         self._reader = reader
         self._asking = Asking(cases)
         self._consenting = Consenting(topics, cases.book.say, config.hall.about.phone)
+        self._dialling = {
+            f"{account.service_code}{digits}": window
+            for account in config.carriers.values()
+            for digits, window in account.extensions.items()
+        }
         self._names = frozenset(
             words.normalise(name)
             for window in config.hall.windows
@@ -71,6 +76,7 @@ class Deciding:
             self._service_word,
             self._named_case,
             self._danger,
+            self._dialled,
             self._only_open_case,
             self._idle,
             self._several_open,
@@ -131,6 +137,18 @@ class Deciding:
         since = reading.now - DANGER_LASTS
         paged = [row for row in urgent if self._cases.intake.paged_since(db, row, since)]
         return self._join(db, reading, paged[-1]) if paged else None
+
+    def _dialled(self, db: Connection, reading: Reading) -> Decision | None:
+        """The window whose digits it was sent to: its open case of this number, else a new one there."""
+        window = self._dialling.get(reading.last.to)
+        read = reading.understood
+        if window is None or reading.idle or read.about is not None or read.confidential:
+            return None  # what must not be seen by just any window finds its own way
+        there = [row for row in self._cases.intake.open_of(db, reading.phone) if row.window == window]
+        if there:
+            return self._join(db, reading, there[-1])
+        kind = read.intent if read.intent in CASE_INTENTS and read.intent is not Intent.UNCLEAR else Intent.CONSULT
+        return self._open(db, reading, replace(read, intent=kind, window=window, why=f"发到了{window}的扩展号"))
 
     def _only_open_case(self, db: Connection, reading: Reading) -> Decision | None:
         opened = self._cases.intake.open_of(db, reading.phone)
