@@ -730,6 +730,16 @@ async def test_what_cannot_be_read_is_acknowledged_where_it_came_directly() -> N
         assert [said.body for said in one.desk.received] == ["查询"]
 
 
+async def test_a_modem_that_wants_a_number_with_its_acknowledgement_gets_one() -> None:
+    async with rig(direct=True) as one:
+        one.modem.answers["AT+CNMA"] = ["ERROR"]
+        await one.opened()
+        for body in ("查询", "退订"):
+            one.modem.say("+8613800130009", body)
+        await one.desk.until(lambda: one.modem.seen.acknowledged == 2)
+        assert [said.body for said in one.desk.received] == ["查询", "退订"]
+
+
 async def test_what_is_no_text_is_told_by_its_size() -> None:
     async with rig() as one:
         await one.opened()
@@ -794,6 +804,32 @@ def test_lines_come_in_any_pieces() -> None:
         spy = Spy()
         spy.hear(said, size)
         assert spy.said == [('+CMTI: "SM",3', ""), ("+CMT: ,9", "00FF"), ("^RSSI:18", ""), ("RING", ""), ("00FF", "")]
+
+
+async def test_no_noise_confuses_the_line() -> None:
+    dice, spy, ended = random.Random(3), Spy(), 0
+    words = [
+        b"OK",
+        b"ERROR",
+        b"+CMS ERROR: 38",
+        b"+CMT:",
+        b"+CDS: 5",
+        b"\r\n",
+        b"> ",
+        b"00FF",
+        b"+CMGL: 1,1,,9",
+        b"\x1a",
+    ]
+    for _ in range(2_000):
+        loop = asyncio.get_running_loop()
+        asked = at._Asked(
+            "AT+CMGL=4", "+CMGL:", dice.random() < 0.5, True, *(loop.create_future() for _ in range(2)), None
+        )
+        spy.line._asked = asked
+        spy.hear(b"".join(dice.choice([*words, dice.randbytes(4)]) for _ in range(8)) + b"\r\n", dice.randint(1, 20))
+        ended += asked.ended.done()
+        list(modem._listed(tuple(asked.lines)))
+    assert 200 < ended < 2_000
 
 
 def test_noise_without_an_end_is_bounded() -> None:

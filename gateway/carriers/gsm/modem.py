@@ -236,8 +236,8 @@ class Modem:
 
     async def acknowledge(self) -> None:
         """Say of what came directly that it is safe; where no acknowledgement was expected that does no harm."""
-        if self.acknowledges:
-            await self._line.ask("AT+CNMA")
+        if self.acknowledges and (await self._line.ask("AT+CNMA")).error not in ("OK", "CMS:340"):
+            await self._line.ask("AT+CNMA=0")
 
 
 # -- reading what modems say -----------------------------------------------------------------------------------
