@@ -112,6 +112,8 @@ class Deciding:
         known = reading.word or reading.idle or reading.whole in SERVICE_WORDS or self._own_number(db, reading)
         if known:
             return None
+        if going_on := self._danger(db, reading):
+            return going_on
         return self.new_matter(db, reading) if reading.understood.danger else Decision(Intent.HELD)
 
     def _service_word(self, db: Connection, reading: Reading) -> Decision | None:
