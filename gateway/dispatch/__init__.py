@@ -134,7 +134,8 @@ class Dispatcher:
     async def _upkeep(self) -> None:
         while True:
             expiring = [partial(self._expire, name) for name in self.accounts]
-            minding = [partial(account.mind, self._takes) for account in self.accounts.values()]
+            several = self.accounts.values() if len(self.accounts) > 1 else ()  # one alone can hand nothing on
+            minding = [partial(account.mind, self._takes) for account in several]
             balances = [account.watch_balance for account in self.accounts.values()]
             chores: list[Callable[[], Awaitable[None]]] = [*expiring, *minding, *balances, self._settle, self.count]
             for chore in chores:

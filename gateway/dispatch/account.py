@@ -150,7 +150,7 @@ class Account:
     async def mind(self, takes: Callable[[str], bool]) -> None:
         """Measure its health now and then; in trouble, what waits goes on to carriers that can take it (`takes`)."""
         epoch = self._epoch
-        if epoch is None or self.state != "up" or not self._setup.onward:
+        if epoch is None or self.state != "up":
             return
         await self._measure()
         onward = {route: name for route, name in self._setup.onward.items() if takes(name)}
