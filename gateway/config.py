@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway import offers, rota, rules
+from gateway.accounts import OPERATORS, Carrier, Route
 from gateway.errors import Invalid, Problem
 from gateway.hall import Finding, Hall, Item, Material, Window, contradictions, repeated
 from gateway.offers import Course, Job, Offers
@@ -27,11 +28,9 @@ from gateway.rota import Duty, Officer
 from gateway.rules import Scoring
 from gateway.settings import (
     DEFAULT_HOURS,
-    OPERATORS,
     Area,
     Audience,
     Calendar,
-    Carrier,
     CaseSettings,
     Config,
     Dispatch,
@@ -39,7 +38,6 @@ from gateway.settings import (
     HallTable,
     Inbound,
     Retention,
-    Route,
     Schedule,
     Site,
     StoreSettings,

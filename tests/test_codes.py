@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway import codes
+from gateway.accounts import Carrier
 from gateway.cli.codes import page
 from gateway.codes import Entry, explain
 from gateway.errors import Invalid
-from gateway.settings import Carrier
 
 FIELD = """
 cmpp DELIVRD delivered | sgip 0:0 delivered | cmpp ACCEPTD pending ? | cmpp ML:0001 ML:9999 pending

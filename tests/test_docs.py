@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperGroup
 
-from gateway import carriers, hall, offers, rota, rules, settings, templates
+from gateway import accounts, carriers, hall, offers, rota, rules, settings, templates
 from gateway.carriers.simulator import SimulatorSettings
 from gateway.cli import build
 from gateway.cli.help import hoisted
@@ -39,8 +39,8 @@ TABLES: Mapping[str, tuple[type[BaseModel], set[str]]] = {
     "[hall]": (settings.HallTable, set()),
     "[office]": (settings.OfficeTable, set()),
     "[calendar]": (settings.Calendar, set()),
-    "[carriers.名字]": (settings.Carrier, {"name", "options"}),
-    "[[routes]]": (settings.Route, set()),
+    "[carriers.名字]": (accounts.Carrier, {"name", "options"}),
+    "[[routes]]": (accounts.Route, set()),
     "[feeds.名字]": (settings.Feed, {"name"}),
     "[audiences.名字]": (settings.Audience, {"name"}),
     "[[schedules]]": (settings.Schedule, set()),
@@ -267,7 +267,7 @@ def test_no_number_is_anybodys() -> None:
 BUILT_IN = ("cmpp", "sgip", "smgp", "smpp", "gsm", "aliyun", "tencent", "http", "android", "simulator")
 SHARED_BY_WIRE = "四种运营商协议共有的键"
 SHARED_BY_WEB = "网上的服务商共有的规矩"
-OWN_ELSEWHERE = frozenset(settings.Carrier.model_fields) | {"signature", "codes"}
+OWN_ELSEWHERE = frozenset(accounts.Carrier.model_fields) | {"signature", "codes"}
 """Keys that every account has, and what the site says; they are in settings.md."""
 
 
@@ -299,7 +299,7 @@ def test_its_table_works(name: str) -> None:
     assert tables
     for called, table in tables.items():
         assert table["protocol"] == name
-        account = settings.Carrier.model_validate({"name": called, **table})
+        account = accounts.Carrier.model_validate({"name": called, **table})
         kind = carriers.load(name)
         shared = {key: getattr(account, key) for key in ("in_flight", "links", "receipts", "signature_place")}
         own = {key: value for key, value in shared.items() if carriers.takes(kind, key)}

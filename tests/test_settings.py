@@ -6,18 +6,17 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from gateway import values
+from gateway.accounts import Carrier, Route
 from gateway.errors import Invalid, Refused
 from gateway.settings import (
     Area,
     Audience,
     Calendar,
-    Carrier,
     Config,
     Dispatch,
     Feed,
     OfficeTable,
     Retention,
-    Route,
     Schedule,
     Site,
     StoreSettings,
