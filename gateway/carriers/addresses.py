@@ -50,8 +50,8 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def reach(address: str, seconds: float) -> None:
-    """Connect once; Unavailable where that fails, or where the certificate is not the host's."""
+async def reach(address: str, seconds: float) -> str:
+    """Connect once; our own address there. Unavailable where that fails, or where the certificate is not the host's."""
     parts = urlsplit(address)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     context = ssl.create_default_context() if parts.scheme == "https" else None
@@ -62,6 +62,8 @@ async def reach(address: str, seconds: float) -> None:
         what = type(error).__name__
         zh, en = f"连不上 {parts.hostname}:{port}（{what}）", f"cannot reach {parts.hostname}:{port}: {what}"
         raise Unavailable(zh, en) from error
+    ours = writer.get_extra_info("sockname") or ("",)
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
+    return str(ours[0])

@@ -18,11 +18,13 @@ Policy
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -111,6 +113,7 @@ class WebCarrier(carriers.Carrier):
         self._session: aiohttp.ClientSession | None = None
         self._paused_until = 0.0
         self._failed = self._closing = False
+        self._noticed: dict[str, str] = {}
 
     # -- what a protocol says ----------------------------------------------------------------------------------
 
@@ -170,6 +173,11 @@ class WebCarrier(carriers.Carrier):
     def links_up(self) -> tuple[int, int]:
         return (self.settings.links if self._working else 0, self.settings.links)
 
+    @property
+    def noticed(self) -> Mapping[str, str]:
+        """Our address on the way there, and how far the provider's clock is ahead: signatures hang on that."""
+        return self._noticed
+
     def submit(self, texts: Sequence[Text]) -> None:
         refused: list[Answer] = []
         for text in texts:
@@ -185,7 +193,7 @@ class WebCarrier(carriers.Carrier):
 
     async def open(self) -> None:
         self._not_refused()
-        await reach(self.address, self.settings.connect_seconds)
+        self._noticed["our address"] = await reach(self.address, self.settings.connect_seconds)
         traced = aiohttp.TraceConfig()
         traced.on_connection_create_end.append(_connected)
         traced.on_connection_reuseconn.append(_connected)
@@ -301,7 +309,13 @@ class WebCarrier(carriers.Carrier):
             trace_request_ctx=trail,
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
+            self._notice_clock(headers.get("date", ""))
             return Answered(response.status, headers, await _body(response))
+
+    def _notice_clock(self, said: str) -> None:
+        with contextlib.suppress(ValueError, TypeError):
+            ahead = parsedate_to_datetime(said) - self.links.now()
+            self._noticed["their clock"] = f"{ahead.total_seconds():+.0f} s"
 
     def _broken(self, batch: Batch, trail: _Trail, error: str) -> list[Answer]:
         if trail.connected:

@@ -323,6 +323,19 @@ async def test_what_expired_while_it_waited_does_not_leave(provider: Provider, g
     assert Deferred(late, "expired") in gateway.answers and phones(provider.asked[0]) == ["13800130002"]
 
 
+async def test_our_address_and_the_providers_clock_are_noticed(provider: Provider, gateway: Gateway) -> None:
+    provider.script = [
+        Said(200, {"Code": "OK"}, {"Date": "Mon, 02 Mar 2026 04:02:05 GMT"}),
+        Said(500, "", {"Date": "x"}),
+    ]
+    async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:
+        assert carrier.noticed == {"our address": "127.0.0.1"}
+        for n in (1, 2):
+            carrier.submit(texts(RAIN, 1, first=n))
+            await gateway.hear(n)
+        assert carrier.noticed["their clock"] == "+125 s"
+
+
 async def test_no_secret_and_no_number_is_logged(provider: Provider, gateway: Gateway) -> None:
     provider.script = [CUT, Said(500), {"Code": "SignatureDoesNotMatch", "Message": SECRET}]
     async with gateway.over(aliyun.Carrier, **options(provider)) as carrier:

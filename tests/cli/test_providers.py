@@ -20,6 +20,7 @@ from cli.conftest import POLICY, Gateway
 from gateway import config
 from gateway.app import callbacks as callbacks_of
 from gateway.app import open_gateway
+from gateway.dispatch import account
 from gateway.errors import Refused
 from gateway.web.callbacks import callbacks
 from gateway.web.hooks import listening
@@ -99,6 +100,25 @@ async def test_a_long_text_leaves_and_its_one_receipt_delivers_it(
         async with listening(app, "127.0.0.1:0") as port:
             assert await told(f"http://127.0.0.1:{port}/carriers/aliyun/{TOKEN}", [report]) == 200
         await state(gateway, "delivered")
+
+
+async def test_what_a_refused_account_leaves_goes_by_the_next(
+    hall: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(account, "FAILOVER_SECONDS", 0.4)
+    provider.otherwise = lambda asked: {"Code": "isv.AMOUNT_NOT_ENOUGH"}
+    async with Provider(accepted).listening() as other:
+        text = (hall / "config.toml").read_text().replace("retry_seconds = [30,", "retry_seconds = [1,")
+        second = TABLE.replace("@@@", WHERE).replace("@", other.url).replace("carriers.aliyun", "carriers.second")
+        text = text.replace("[[routes]]", f"{second}\n[[routes]]").replace('["aliyun"]', '["aliyun", "second"]')
+        (hall / "config.toml").write_text(text)
+        async with open_gateway(hall) as gateway:
+            await gateway.store.write(gateway.outbox.single, "+8613800130001", LONG, gateway.clock.now())
+            async with gateway.dispatching():
+                await state(gateway, "accepted")
+    assert (len(provider.asked), len(other.asked)) == (1, 1)
 
 
 async def state(gateway: Any, wanted: str) -> None:
