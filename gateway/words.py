@@ -230,6 +230,16 @@ _THANKFUL = frozenset("👍🙏🌹👌😊😄❤💐🤝👏")
 _MARKETING = re.compile(r"(?:拒收|退订?)(?:请)?回复?[A-Z]{1,2}$|回复?[A-Z]{1,2}(?:退订?|拒收)$")
 
 
+_NEW_NUMBER = re.compile(
+    "(?:这个?|手机|电话|我的?)号码?(?:(?:是|我)*(?:新|刚|才)(?:办|买|换|领)|(?:已经?|早就?)?换了?主?人)"
+)
+
+
+def says_number_is_new(text: str) -> bool:
+    """这号是新办的: whoever writes had the number from somebody else, as far as they know."""
+    return _NEW_NUMBER.search(normalise(text)) is not None
+
+
 @lru_cache(maxsize=8)
 def _out_words(extra: tuple[str, ...]) -> frozenset[str]:
     quoted = {f"{letter}{stem}" for letter in _LETTERS for stem in ("退订", "拒收")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from gateway.broadcasts.screening import CLUSTER, Screening
 from gateway.duty import Duty
 from gateway.errors import Refused
-from gateway.inbox import _confirm_number
+from gateway.inbox import mind_number
 from gateway.model import Role
 from gateway.officials import Official
 from gateway.roster import NumberState, Roster
@@ -19,7 +20,9 @@ from gateway.store import Store, bulk, consent, numbers, parcels, receipts
 from gateway.store.numbers import Signs
 from gateway.store.receipts import Told
 from gateway.store.tables import message, number_sign, submission
+from gateway.words import says_number_is_new
 from gateway.worktime import ManualClock
+from tests.desk import MOTHER, Hall
 from tests.notices import CLERK, DIRECTOR, SITE, TEMPLATES, Office, Somebody, mobile
 
 DAY = 24 * 3600
@@ -224,21 +227,56 @@ async def test_fewer_than_a_cluster_count(office: Office) -> None:
     assert await dead(office) == set(few)
 
 
-# -- confirmed by a text ---------------------------------------------------------------------------------------
+# -- what a text says ---------------------------------------------------------------------------------------
+
+
+async def writes(office: Office, body: str) -> None:
+    """A text from the number, as the inbox takes it before anything is made of it."""
+    now = office.clock.now()
+    texts = [SimpleNamespace(body=body, source="simulator")]
+    await office.store.write(mind_number, mobile(1), texts, now.date(), now)
 
 
 async def test_whoever_writes_with_the_rosters_name_is_that_person(office: Office) -> None:
     await dead_on_two_days(office)
     office.clock.advance(60)
-    await office.store.write(_written, mobile(1), ["我的低保啥时候发"], office)
+    await writes(office, "我的低保啥时候发")
     assert (await state(office)).dead
-    await office.store.write(_written, mobile(1), ["我是李秀英，低保啥时候发"], office)
+    await writes(office, "我是李秀英，低保啥时候发")
     found = await state(office)
     assert (found.dead, found.confirmed_by, found.confirmed_how) == (False, "self", "sms")
 
 
-def _written(db: Connection, phone: str, bodies: list[str], office: Office) -> None:
-    _confirm_number(db, phone, bodies, office.clock.now())
+async def test_a_new_owner_says_so_and_nothing_personal_goes_there(office: Office) -> None:
+    await office.enrol(LI)
+    await failed(office, "MK:0001", mobile(1))
+    await writes(office, "发错了，这号是我新办的")
+    found = await state(office)
+    assert (found.dead, [one.code for one in found.signs]) == (True, ["new-owner"])
+    assert await screening(office).run_due() == 0
+    office.clock.advance(60)
+    await writes(office, "我是李秀英，这号是我新办的")
+    assert not (await state(office)).dead
+
+
+@pytest.mark.parametrize(
+    "body", ["这号是新办的", "这个号码我刚办的", "我的手机号才换", "这号早换人了", "电话号码换主人了"]
+)
+def test_words_for_a_new_number(body: str) -> None:
+    assert says_number_is_new(body)
+
+
+@pytest.mark.parametrize(
+    "body", ["身份证号刚办下来", "账号新换的，补贴打哪", "这号啥时候办", "新办的低保证", "3号窗口换人了吗"]
+)
+def test_words_that_are_about_something_else(body: str) -> None:
+    assert not says_number_is_new(body)
+
+
+async def test_the_inbox_minds_it(store: Store, clock: ManualClock) -> None:
+    hall = Hall(store, clock)
+    await hall.hears("这号是新办的")
+    assert await store.read(numbers.dead) == {MOTHER}
 
 
 async def test_forgetting_a_number_forgets_what_was_said_of_it(office: Office) -> None:

@@ -347,8 +347,8 @@ class Broadcasts:
             raise Refused(f"这个号码退订了{one.name_zh}", f"this number opted out of {one.category}")
         if one.personal and numbers.is_dead(db, number):
             raise Refused(
-                "这个号码两天都是空号，先核实：gateway roster confirm 号码",
-                "this number was dead on two days: gateway roster confirm NUMBER first",
+                "这个号码可能已换人，先核实：gateway roster confirm 号码",
+                "this number may be somebody else's by now: gateway roster confirm NUMBER first",
             )
         known = people.by_phone(db, number)
         person = known[0] if len(known) == 1 else None

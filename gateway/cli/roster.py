@@ -177,7 +177,8 @@ def _show_number(found: NumberState, config: Config) -> None:
         )
     if found.dead:
         number = shown_number(found.number, full=False)
-        shown.say(t(f"{number} 在两天里都是空号：核实之前不发写给个人的短信。", f"{number} was dead on two days."))
+        zh = f"{number} 可能已不是原来的人：核实之前不发写给个人的短信。"
+        shown.say(t(zh, f"{number} may be somebody else's by now: nothing personal goes to it."))
         shown.hint(t("核实后：gateway roster confirm 号码", "once confirmed: gateway roster confirm NUMBER"))
     if found.confirmed_at is not None:
         when = shown.when(found.confirmed_at, config)
@@ -190,6 +191,10 @@ def _show_number(found: NumberState, config: Config) -> None:
 
 
 def _meant(one: Said, config: Config) -> str:
+    from gateway.store.numbers import NEW_OWNER
+
+    if one.code == NEW_OWNER:
+        return t("来信说这号是新办的", "wrote that the number is newly theirs")
     known = config.meaning(one.carrier, "receipt", one.code)
     void = t("；当时一下子很多，不算", "; in a cluster, does not count") if one.void else ""
     return t(known.zh, known.en) + void

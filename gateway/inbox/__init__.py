@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -224,7 +224,7 @@ class Inbox:
         if not texts:
             return 0
         now = self._clock.now()
-        _confirm_number(db, phone, [text.body for text in texts], now)
+        mind_number(db, phone, texts, now.astimezone(self._config.site.zone).date(), now)
         made = decide(db, self._reader.read(texts, now))
         inbound.mark_handled(db, [text.id for text in texts], now, *made)
         return len(texts)
@@ -258,12 +258,18 @@ class Inbox:
         return await self._store.write(late)
 
 
-def _confirm_number(db: Connection, phone: str, bodies: Sequence[str], now: datetime) -> None:
-    """Whoever writes from a dead number with the name that the roster has for it is that person."""
-    if numbers.is_dead(db, phone) and any(
-        one.name and one.name in body for one in people.by_phone(db, phone) for body in bodies
-    ):
+def mind_number(db: Connection, phone: str, texts: Sequence[Any], day: date, now: datetime) -> None:
+    """Whoever writes from a number with the name that the roster has for it is that person; who says that it is newly
+    theirs is somebody else, and nothing personal goes there any more.
+    """
+    new = [text for text in texts if words.says_number_is_new(text.body)]
+    if not new and not numbers.is_dead(db, phone):
+        return
+    names = [one.name for one in people.by_phone(db, phone) if one.name]
+    if any(name in text.body for name in names for text in texts):
         numbers.confirm(db, phone, "self", "sms", now)
+    elif new:
+        numbers.given_out_again(db, phone, new[-1].source, day, now)
 
 
 def _give_up(db: Connection, reading: Reading) -> Decision:

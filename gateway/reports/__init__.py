@@ -75,7 +75,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     LeftOut.OPTED_OUT: ("已退订", "opted out"),
     "list:not_among": ("名单上有，花名册里没有或不合其他条件", "on the list, but not in the roster or not chosen"),
     LeftOut.NO_NUMBER: ("没有手机号码", "has no phone"),
-    LeftOut.DEAD: ("号码两天都是空号，等核实", "the number was dead on two days, to be confirmed"),
+    LeftOut.DEAD: ("号码可能已换人，等核实", "the number may be somebody else's by now, to be confirmed"),
     LeftOut.GOT_BEFORE: ("已收到改写前的那条", "got the text that this one replaces"),
     LeftOut.NO_ROUTE: ("没有通道能到这家运营商", "no account reaches the operator"),
     LeftOut.MISSING_FIELD: ("缺少要填的内容", "a value is missing"),

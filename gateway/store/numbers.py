@@ -2,7 +2,7 @@
 
 Policy
 - A number is dead when undisputed word of it came on one day and any word on another, none of it void and all of it
-  since somebody confirmed the number. One receipt never makes a number dead, whatever it says.
+  since somebody confirmed the number; or when its new owner says so. One receipt never makes a number dead.
 - Signs are void where they came in a sudden cluster: then the operator screens us, and the numbers are as they were.
 - What is blocked at the operator goes into the consent ledger as `operator_block`, once; nothing lifts that.
 """
@@ -25,6 +25,9 @@ from gateway.store.types import sealed
 
 SIGN_COLUMNS = ("phone", "day", "disputed", "code", "carrier", "operator", "message_id", "void", "at")
 
+
+NEW_OWNER = "new-owner"
+"""The code of a word that is no operator's: whoever has the number now wrote that it is newly theirs."""
 
 Sign = tuple[Literal["dead", "blocked"], bool]
 """What a code says of a number for more than this one text, and whether that is disputed."""
@@ -79,8 +82,18 @@ def _dead() -> Select[Any]:
     s, c = number_sign.c, number_confirmed.c
     since = or_(c.at.is_(None), s.at > c.at)
     sure = func.sum(case((s.disputed, 0), else_=1))
+    given_out = func.sum(case((s.code == NEW_OWNER, 1), else_=0))
     query = select(s.phone).outerjoin(number_confirmed, c.phone == s.phone).where(~s.void, since)
-    return query.group_by(s.phone).having(and_(func.count(distinct(s.day)) >= 2, sure > 0))
+    twice = and_(func.count(distinct(s.day)) >= 2, sure > 0)
+    return query.group_by(s.phone).having(or_(twice, given_out > 0))
+
+
+def given_out_again(db: Connection, number: str, source: str, day: date, at: datetime) -> None:
+    """Whoever wrote from it says that the number is newly theirs."""
+    row = (sealed(number), day, False, NEW_OWNER, source, phones.operator(number) or "", 0, False, at)
+    mine = and_(number_sign.c.phone == sealed(number), number_sign.c.day == day, ~number_sign.c.disputed)
+    db.execute(delete(number_sign).where(mine))  # it says more than a receipt of the same day
+    bulk.insert(db, number_sign, SIGN_COLUMNS, [row])
 
 
 def signs_of(db: Connection, number: str) -> Sequence[Any]:
@@ -123,7 +136,8 @@ class Cluster(NamedTuple):
 def since(db: Connection, at: datetime) -> list[Cluster]:
     """By operator, what counts and came since then."""
     s = number_sign.c
-    query = select(s.operator, func.count(), func.min(s.message_id), func.max(s.message_id)).where(s.at >= at, ~s.void)
+    query = select(s.operator, func.count(), func.min(s.message_id), func.max(s.message_id))
+    query = query.where(s.at >= at, ~s.void, s.code != NEW_OWNER)
     return [Cluster(*row) for row in db.execute(query.group_by(s.operator).order_by(s.operator))]
 
 
@@ -137,7 +151,7 @@ def told_of(db: Connection, cluster: Cluster) -> int:
 def void(db: Connection, operator: str, at: datetime) -> int:
     """What came of an operator since then counts no more; answers how many signs."""
     s = number_sign.c
-    mine = and_(s.operator == operator, s.at >= at, ~s.void)
+    mine = and_(s.operator == operator, s.at >= at, ~s.void, s.code != NEW_OWNER)
     return db.execute(update(number_sign).where(mine).values(void=True)).rowcount
 
 

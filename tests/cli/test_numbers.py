@@ -24,7 +24,7 @@ def called_dead(site: Path) -> None:
 def test_a_dead_number_is_shown_and_confirmed(gateway: Gateway, site: Path) -> None:
     called_dead(site)
     shown = gateway("roster", "show", NUMBER).fine()
-    assert "138****0011 在两天里都是空号" in shown.out
+    assert "138****0011 可能已不是原来的人" in shown.out
     assert "MK:0001" in shown.out
     assert "一下子很多，不算" in shown.out
     assert NUMBER not in shown.out
@@ -32,7 +32,7 @@ def test_a_dead_number_is_shown_and_confirmed(gateway: Gateway, site: Path) -> N
     assert gateway("roster", "show", NUMBER, "--json").fine().json[0]["dead"] is True
     gateway("--as", "wang", "roster", "confirm", NUMBER, "--how", "来电").fine()
     shown = gateway("roster", "show", NUMBER).fine()
-    assert "空号" not in shown.out
+    assert "可能已不是" not in shown.out
     assert "wang 核实过（来电）" in shown.out
     assert gateway("roster", "show", NUMBER, "--json").fine().json[0]["dead"] is False
 
