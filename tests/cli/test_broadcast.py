@@ -199,7 +199,7 @@ def test_what_the_account_objects_to_is_shown_and_cannot_be_approved(gateway: Ga
     assert gateway("broadcast", "show", "1", "--json").json["findings"][0]["refuses"] is True
 
 
-REFUSES = """rate = 500
+REFUSES = """rate = 5000
 reject = 1.0
 codes = { "submit R:REFUSED" = { kind = "content", does = "pause", zh = "含敏感词", en = "a keyword" } }
 """
@@ -207,7 +207,7 @@ codes = { "submit R:REFUSED" = { kind = "content", does = "pause", zh = "含敏�
 
 async def until_paused(directory: Path) -> None:
     """Send with the simulator until the system has stopped it, as `gateway serve` would."""
-    noon = ManualClock(datetime.now(UTC).replace(hour=4))  # stands still, so that a tenth of a second's texts leave
+    noon = ManualClock(datetime.now(UTC).replace(hour=4))  # stands still, so that a burst leaves and no more
     async with open_gateway(directory, noon) as opened, opened.dispatching(), opened.keeping_house():
         async with asyncio.timeout(30):
             while await opened.watch.paused(1) is None:
