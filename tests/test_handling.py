@@ -90,6 +90,19 @@ async def test_whoever_answers_first_has_signed(hall: Hall) -> None:
     assert (found.signed_at, found.officer) == (hall.clock.now(), "li")
 
 
+async def test_a_case_that_was_handed_over_is_signed_for_once_more(hall: Hall) -> None:
+    await hall.cases.sign(NUMBER, by=CLERK)
+    await hall.cases.handover(NUMBER, "caizheng", "是发钱的事", by=CLERK)
+    first = (await case(hall)).signed_at
+    await later(hall, "2026-03-02T11:00")
+    there = officer_of(hall, "caizheng")
+    await hall.cases.sign(NUMBER, by=there)
+    found = await case(hall)
+    assert (found.officer, found.signed_at) == (there.login, first)
+    with pytest.raises(Conflict):
+        await hall.cases.sign(NUMBER, by=there)
+
+
 async def test_a_handover_restarts_no_clock_and_each_window_has_its_holding_time(hall: Hall) -> None:
     before = await case(hall)
     await later(hall, "2026-03-02T11:30")
@@ -296,6 +309,13 @@ async def test_a_bad_rating_opens_again(hall: Hall) -> None:
     assert (await case(hall)).rating == 5
 
 
+async def test_the_question_that_a_bad_rating_answers_is_answered(hall: Hall) -> None:
+    await hall.cases.close(NUMBER, "办好了", by=CLERK)
+    await hall.hears("1", "1")
+    ends = await hall.store.read(lambda db: list(db.execute(select(prompt.c.kind, prompt.c.end)).all()))
+    assert ends == [("solved", "answered"), ("rating", "answered")]
+
+
 async def test_more_about_a_finished_case_opens_it_again_with_who_had_it(hall: Hall) -> None:
     await hall.cases.close(NUMBER, "办好了", by=CLERK)
     await later(hall, "2026-03-05T09:00")
@@ -351,6 +371,9 @@ async def test_a_reminder_where_the_site_turns_it_on(sqlite_store: Store) -> Non
     assert await hall.cases.remind_due() == 0
     terms = hall.config.cases.model_copy(update={"rating_reminder": True})
     hall.cases._config = hall.config.model_copy(update={"cases": terms})
+    await later(hall, "2026-03-05T22:00")
+    assert await hall.cases.remind_due() == 0  # nobody is asked at night
+    await later(hall, "2026-03-06T08:00")
     assert await hall.cases.remind_due() == 1
     assert await hall.cases.remind_due() == 0
     assert (await hall.said())[-1].endswith("还想问一声：办成回1，没办成回2。")

@@ -3,6 +3,7 @@
 Policy
 - The first who answers has signed. A telephone call counts as an answer, and is followed by a text that says so; so
   does saying which papers are missing, or which step is done.
+- A case that was handed over is signed for once more by whoever takes it there.
 - All papers are told at once. A second request may name only papers of the first; one that does not is sent, for the
   person needs it, and is written down as a breach.
 - An extension is asked for with days and reason, approved by a director other than who asked, and told to the person.
@@ -39,10 +40,9 @@ class Handling:
 
     def sign(self, db: Connection, number: str, by: Official) -> None:
         row = self._book.unclosed(db, number, by)
-        if row.signed_at is not None:
-            holder = self._book.config.duty.officer(row.officer or "")
-            name = holder.name if holder else row.officer or ""
-            raise Conflict(f"{name}已经签收", f"signed by {row.officer}")
+        if row.signed_at is not None and row.officer is not None:
+            holder = self._book.config.duty.officer(row.officer)
+            raise Conflict(f"{holder.name if holder else row.officer}已经签收", f"signed by {row.officer}")
         self._book.note(db, row, Happened.SIGNED, by, self._book.clock.now())
         self._book.settle(db, row, officer=by.login)
         self._book.audit(db, by, "case.sign", row, {})
