@@ -291,6 +291,12 @@ async def test_a_list_of_courses_is_answered_by_digit_and_twice_is_once(hall: Ha
     assert await listed(hall, "hangong") == []
 
 
+async def test_a_question_that_begins_like_a_sign_up_is_a_case(hall: Hall) -> None:
+    await hall.hears("报名参军要不要回户籍地")
+    assert (await hall.only_case()).window == "wuzhuang"
+    assert (await hall.said())[-1].startswith("收到，编号")
+
+
 async def test_a_course_that_takes_no_more_names(hall: Hall) -> None:
     hall.clock.advance(35 * 24 * 3600)
     await hall.hears("报名")

@@ -71,6 +71,10 @@ class Answers:
             return self._tell_guide(db, choices[digit - 1], text, now)
         return self._course_chosen(db, prompt, choices[digit - 1], text, now)
 
+    def names_a_course(self, whole: str) -> bool:
+        """Whether a normalised text names one of the courses there are."""
+        return bool(work.named(self._config.offers.courses, whole))
+
     # -- guides --------------------------------------------------------------------------------------------------
 
     def _guide(self, db: Connection, read: Understanding, text: Waiting, now: datetime) -> Said | None:

@@ -121,10 +121,16 @@ class Deciding:
             return Decision(reading.word.intent, None, self._menu(db, reading))
         if reading.word and reading.word.intent is Intent.STATUS:
             return self._from_data(db, reading, Understanding(Intent.STATUS))
-        if _SIGNUP.fullmatch(reading.whole):
+        if self._signs_up(reading):
             return self._from_data(db, reading, Understanding(Intent.SIGNUP))
         asked = reading.whole in SERVICE_WORDS or reading.whole in self._names
         return self._from_data(db, reading, reading.understood) if asked else None
+
+    def _signs_up(self, reading: Reading) -> bool:
+        """Whether a text begins like a sign-up and is one: 报名参军要不要回户籍地 is a question."""
+        if not _SIGNUP.fullmatch(reading.whole):
+            return False
+        return reading.understood.intent not in CASE_INTENTS or self._answers.names_a_course(reading.whole)
 
     def _named_case(self, db: Connection, reading: Reading) -> Decision | None:
         row = self._own_number(db, reading)
@@ -204,6 +210,7 @@ class Deciding:
         if value is None:
             return None
         row = self._cases.book.by_id(db, prompt.case_id)
+        prompts.end(db, prompt.id, "answered", reading.now)  # before a bad one withdraws what was asked of the case
         return Decision(Intent.RATING, row.id, self._cases.intake.rate(db, row, value, reading.last))
 
     def _papers(self, db: Connection, prompt: Any, reading: Reading) -> Decision | None:
