@@ -150,11 +150,20 @@ class Duty:
     # -- telling -----------------------------------------------------------------------------------------------
 
     def say(
-        self, db: Connection, officers: Sequence[Officer], template: str, values: Mapping[str, str], now: datetime
+        self,
+        db: Connection,
+        officers: Sequence[Officer],
+        template: str,
+        values: Mapping[str, str],
+        now: datetime,
+        within: Hours | None = None,
     ) -> Sequence[int]:
-        """Queue a service text to each of them in this transaction; the ids of those that a carrier takes."""
+        """Queue a service text to each of them in this transaction; the ids of those that a carrier takes.
+
+        It leaves `within` these hours, or else within those of its template.
+        """
         notice = self._templates[f"service/{template}"]
-        body, hours = notice.render(values), self._config.hours[notice.hours]
+        body, hours = notice.render(values), within or self._config.hours[notice.hours]
         found = []
         for officer in officers:
             number = phones.parse(officer.phone)

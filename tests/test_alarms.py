@@ -333,6 +333,14 @@ async def test_nobody_who_may_know_is_an_error_that_is_said_once(sqlite_store: S
     ]
 
 
+async def test_what_is_told_in_the_last_half_hour_of_summer_may_leave_then(sqlite_store: Store) -> None:
+    hall = Hall(sqlite_store, "2026-07-07T17:40")
+    await hall.opens("zhengwu", urgent=True, opened_at="2026-07-07T17:35", due_at="2026-07-08T18:00")
+    assert await hall.alarms.run_due() == 2
+    hours = await hall.store.read(lambda db: set(db.execute(select(parcel.c.hours)).scalars()))
+    assert hours == {"08:30-18:00"}
+
+
 # -- once ----------------------------------------------------------------------------------------------------
 
 
@@ -351,7 +359,7 @@ async def test_rows_events_and_texts_agree(sqlite_store: Store) -> None:
         lambda db: [set(db.execute(one).scalars()) for one in (noted, sent, select(parcel.c.hours))]
     )
     assert found[0] == found[1]
-    assert found[2] == {"08:30-17:30"}
+    assert found[2] == {"08:30-18:00"}  # the summer's office hours
 
 
 async def test_two_processes_at_once_tell_once(store: Store) -> None:

@@ -38,7 +38,8 @@ from gateway.officials import SYSTEM
 from gateway.store import Connection, Store
 from gateway.store import alarms as rows
 from gateway.store import cases as case_rows
-from gateway.worktime import ONE_DAY, Calendar, Clock, utc
+from gateway.store.alarms import Wanted
+from gateway.worktime import ONE_DAY, Calendar, Clock, Hours, utc
 
 log = structlog.get_logger()
 
@@ -94,10 +95,10 @@ Find = Callable[[Connection, datetime, bool], Sequence[Telling]]
 
 
 class Stage(NamedTuple):
-    """One transaction of a run; `always`: it notes that it was done even where there is nothing to tell."""
+    """One transaction of a run, and what it is to find; without that it notes that it was done whatever there is."""
 
     find: Find
-    always: bool = False
+    wanted: Sequence[Wanted] = ()
 
 
 class Alarms:
@@ -164,7 +165,10 @@ class Alarms:
 
     def _to_do(self, db: Connection, now: datetime) -> Sequence[Find]:
         """What a run has to write: mostly nothing, and one look shows it."""
-        return [one.find for one in self._stages(db, now) if one.always or one.find(db, now, False)]
+        stages = self._stages(db, now)
+        wanted = [one for stage in stages for one in stage.wanted]
+        found = {one for one, there in zip(wanted, rows.any_untold(db, wanted), strict=True) if there} if wanted else ()
+        return [stage.find for stage in stages if not stage.wanted or any(one in found for one in stage.wanted)]
 
     def _stages(self, db: Connection, now: datetime) -> Sequence[Stage]:
         half = self.half_day(now)
@@ -172,9 +176,12 @@ class Alarms:
             return []
         done = rows.rounds(db, half.begins_at)
         undone = [one for one in self._windows(db) if one not in done]
-        digests = [Stage(partial(self._digests, half, undone), always=True)] if undone else []
-        steps = [Stage(partial(self._overdue, step)) for step in range(len(self._duty.ladder))]
-        return [*digests, Stage(self._singles), *steps]
+        digests = [Stage(partial(self._digests, half, undone))] if undone else []
+        steps = [
+            Stage(partial(self._overdue, step), self._overdue_wanted(step, now))
+            for step in range(len(self._duty.ladder))
+        ]
+        return [*digests, Stage(self._singles, self._singles_wanted(now)), *steps]
 
     def _windows(self, db: Connection) -> Sequence[str]:
         """The hall's, and any other that still has cases."""
@@ -192,13 +199,20 @@ class Alarms:
         dues = [due for row in found for due in _dues(row) if due.due_at < before]
         return list(self._to_duty(DIGEST, dues, now))
 
+    def _singles_wanted(self, now: datetime) -> Sequence[Wanted]:
+        nearness = (True, self._horizon(now)), (False, self._warned_until(now))
+        return [
+            Wanted(clock, SINGLE, before, after=now, urgent=urgent)
+            for urgent, before in nearness
+            for clock in rows.CLOCKS
+        ]
+
     def _singles(self, db: Connection, now: datetime, hold: bool) -> Sequence[Telling]:
-        dues: list[Due] = []
-        for urgent, before in ((True, self._horizon(now)), (False, self._warned_until(now))):
-            for clock in rows.CLOCKS:
-                found = rows.untold(db, clock, SINGLE, after=now, before=before, urgent=urgent, limit=BATCH, hold=hold)
-                dues += [due for row in found for due in _dues(row) if due.clock == clock]
-        return list(self._to_duty(SINGLE, dues, now))
+        return list(self._to_duty(SINGLE, self._untold(db, self._singles_wanted(now), hold), now))
+
+    def _untold(self, db: Connection, wanted: Sequence[Wanted], hold: bool) -> Sequence[Due]:
+        found = [(one.clock, row) for one in wanted for row in rows.untold(db, one, limit=BATCH, hold=hold)]
+        return [due for clock, row in found for due in _dues(row) if due.clock == clock]
 
     def _to_duty(self, level: str, dues: Sequence[Due], now: datetime) -> Iterator[Telling]:
         """To the officers on duty of each window, those of restricted cases to whoever may know of them."""
@@ -214,20 +228,21 @@ class Alarms:
             together[key] = replace(before, dues=before.dues + made.dues) if before else made
         yield from together.values()
 
-    def _overdue(self, step: int, db: Connection, now: datetime, hold: bool) -> Sequence[Telling]:
-        """Those that stand since `step` + 1 working days and were not told at this step."""
-        level = level_of(step)
+    def _overdue_wanted(self, step: int, now: datetime) -> Sequence[Wanted]:
+        """Those that stand since `step` + 1 working days."""
         before = self._midnight(self._calendar.add_workdays(self._today(now), -step)) + _MOMENT
+        return [Wanted(clock, level_of(step), before) for clock in OVERDUE_CLOCKS]
+
+    def _overdue(self, step: int, db: Connection, now: datetime, hold: bool) -> Sequence[Telling]:
+        """Those that were not told at this step."""
         groups: dict[str, list[Due]] = {}
-        for clock in OVERDUE_CLOCKS:
-            found = rows.untold(db, clock, level, before=before, limit=BATCH, hold=hold)
-            for due in (due for row in found for due in _dues(row) if due.clock == clock):
-                groups.setdefault(due.about, []).append(due)
+        for due in self._untold(db, self._overdue_wanted(step, now), hold):
+            groups.setdefault(due.about, []).append(due)
         together: dict[Officer | None, list[Due]] = {}
         for about, dues in groups.items():
             together.setdefault(self._duty.step(step, now, about=about), []).extend(dues)
         why = f"督办第{step + 1}级", f"step {step + 1} of the ladder"
-        return [Telling(level, "", (one,) if one else (), tuple(dues), why) for one, dues in together.items()]
+        return [Telling(level_of(step), "", (one,) if one else (), tuple(dues), why) for one, dues in together.items()]
 
     # -- telling -----------------------------------------------------------------------------------------------
 
@@ -248,7 +263,8 @@ class Alarms:
             log.error("alarms.nobody", level=telling.level, cases=sorted({due.number for due in telling.dues}))
         sent: list[int] = []
         for part in _texts(telling) if telling.officers else ():
-            messages = self._duty.say(db, telling.officers, _template(telling.level), self._values(part, now), now)
+            said = _template(telling.level), self._values(part, now)
+            messages = self._duty.say(db, telling.officers, *said, now, self._office_day(now))
             sent += messages
             if messages:
                 rows.sent(db, [claimed[due] for due in part.dues if due in claimed], messages[0])
@@ -334,6 +350,12 @@ class Alarms:
                     return start + left + _MOMENT
                 left -= max(end - start, timedelta())
             day = self._calendar.next_workday(day)
+
+    def _office_day(self, now: datetime) -> Hours:
+        """From the first opening of the day to its last closing, in summer as in winter: when alarms may leave."""
+        spans = self._duty.office.spans(self._today(now))
+        opening, closing = (one.astimezone(self._zone).time() for one in (spans[0][0], spans[-1][1]))
+        return Hours(opening, closing)
 
     def _today(self, at: datetime) -> date:
         return at.astimezone(self._zone).date()

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Insert, Select, Table, and_, bindparam, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.model import CaseState, Happened
@@ -45,31 +46,57 @@ def windows(db: Connection) -> Sequence[str]:
     return list(db.execute(select(case.c.window).where(LIVE).distinct().order_by(case.c.window)).scalars())
 
 
-def untold(
-    db: Connection,
-    clock: str,
-    level: str,
-    *,
-    after: datetime | None = None,
-    before: datetime,
-    urgent: bool | None = None,
-    limit: int,
-    hold: bool,
-) -> Sequence[Any]:
-    """Cases of which this clock is due in [after, before) and was not told at this level, in order of age."""
+class Wanted(NamedTuple):
+    """A clock that was not told at a level and is due in [after, before)."""
+
+    clock: str
+    level: str
+    before: datetime
+    after: datetime | None = None
+    urgent: bool | None = None
+
+
+def untold(db: Connection, wanted: Wanted, *, limit: int, hold: bool) -> Sequence[Any]:
+    """The cases of it, in order of age."""
+    query = select(case).where(*_wanted(_shape(wanted), 0)).order_by(case.c.id).limit(limit)
+    return list(db.execute(query.with_for_update(of=case) if hold else query, _bound([wanted])).all())
+
+
+def any_untold(db: Connection, wanted: Sequence[Wanted]) -> Sequence[bool]:
+    """Which of them have a case; one look, for it is asked every minute."""
+    return [bool(found) for found in db.execute(_any(tuple(map(_shape, wanted))), _bound(wanted)).one()]
+
+
+Shape = tuple[str, bool, bool | None]
+
+
+def _shape(wanted: Wanted) -> Shape:
+    return wanted.clock, wanted.after is not None, wanted.urgent
+
+
+@lru_cache(maxsize=64)
+def _any(shapes: tuple[Shape, ...]) -> Select[Any]:
+    return select(*(exists(select(case.c.id).where(*_wanted(shape, n))) for n, shape in enumerate(shapes)))
+
+
+def _wanted(shape: Shape, n: int) -> Sequence[ColumnElement[bool]]:
+    """The conditions, with `n` in the names of what is bound to them."""
+    clock, after, urgent = shape
     column, unmet = CLOCKS[clock]
     told = exists().where(
         case_alarm.c.case_id == case.c.id,
         case_alarm.c.clock == clock,
-        case_alarm.c.level == level,
+        case_alarm.c.level == bindparam(f"level_{n}"),
         case_alarm.c.due_at == column,
     )
-    wanted = select(case).where(LIVE, unmet, column < before, ~told)
-    if after is not None:
-        wanted = wanted.where(column >= after)
-    if urgent is not None:
-        wanted = wanted.where(case.c.urgent.is_(urgent))
-    return _cases(db, wanted.order_by(case.c.id).limit(limit), hold)
+    found = [LIVE, unmet, column < bindparam(f"before_{n}"), ~told]
+    found += [column >= bindparam(f"after_{n}")] if after else []
+    return [*found, case.c.urgent.is_(urgent)] if urgent is not None else found
+
+
+def _bound(wanted: Sequence[Wanted]) -> dict[str, Any]:
+    given = {f"{name}_{n}": getattr(one, name) for n, one in enumerate(wanted) for name in ("level", "before", "after")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def claim(
