@@ -30,7 +30,7 @@ from gateway.outbox import Outbox
 from gateway.store import Connection, Store, prompts
 from gateway.store import cases as rows
 from gateway.templates import Template
-from gateway.worktime import Clock
+from gateway.worktime import Clock, Hours
 
 __all__ = [
     "EXPORT",
@@ -233,9 +233,14 @@ class Cases:
     # -- by itself -----------------------------------------------------------------------------------------------
 
     async def end_pauses(self) -> int:
-        """Let the clocks run again that stood still as long as they may; how many. Looks once in `LOOK_EVERY`."""
+        """Let the clocks run again that stood still as long as they may; how many.
+
+        Looks once in `LOOK_EVERY` of office time: while the hall is closed no cap is used up.
+        """
         now = self._clock.now()
         if self._looked_at is not None and self._looked_at <= now < self._looked_at + LOOK_EVERY:
+            return 0
+        if not self.book.office.is_open(now):
             return 0
         self._looked_at = now
         return await self._store.write(self._end_pauses)
@@ -250,16 +255,26 @@ class Cases:
         return ended
 
     async def remind_due(self) -> int:
-        """Ask once more whoever did not say whether it helped, where the site turns that on; how many texts."""
-        if not self._config.cases.rating_reminder:
+        """Ask once more whoever did not say whether it helped, where the site turns that on; how many texts.
+
+        Nobody waits for it, so it keeps the hours of notices.
+        """
+        if not self._config.cases.rating_reminder or not self._by_day() or not await self._store.read(self._unreminded):
             return 0
         return await self._store.write(self._remind)
 
-    def _remind(self, db: Connection) -> int:
+    def _by_day(self) -> bool:
+        hours = self._config.hours.get("notice")
+        return hours is None or Hours(hours.open, hours.close).is_open(self._clock.now(), self._config.site.zone)
+
+    def _unreminded(self, db: Connection) -> Sequence[Any]:
         now = self._clock.now()
         before = now - timedelta(days=self._config.cases.rating_reminder_days)
-        sent = 0
-        for prompt in prompts.unreminded(db, (Asked.SOLVED, Asked.RATING), before, now, REMINDED_AT_ONCE):
+        return prompts.unreminded(db, (Asked.SOLVED, Asked.RATING), before, now, REMINDED_AT_ONCE)
+
+    def _remind(self, db: Connection) -> int:
+        now, sent = self._clock.now(), 0
+        for prompt in self._unreminded(db):
             row = rows.get(db, prompt.case_id)
             name = "rating" if prompt.kind == Asked.RATING else "case-reminder"
             message_id = self.book.tell_if_possible(db, row, name)

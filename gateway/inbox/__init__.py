@@ -19,7 +19,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -58,6 +58,16 @@ LONGEST_REF = 255
 Decide = Callable[[Connection, Reading], Decision]
 Pick = Callable[[Connection], list[Waiting]]
 """Which texts of a number are to be handled now; asked holding the number."""
+
+
+class Found(NamedTuple):
+    """What may have to be done in a round."""
+
+    fresh: Sequence[Waiting]
+    ripe: Sequence[str]
+    overdue: Sequence[Any]
+    forsaken: Sequence[str]
+    late_parts: bool
 
 
 class Inbox:
@@ -169,19 +179,30 @@ class Inbox:
 
     async def handle_waiting(self) -> int:
         """Handle what need not wait any longer; how many texts were. Raises one of DATABASE_ERRORS when it is away."""
-        handled = await self._handle_new()
-        before = self._clock.now() - self._join
-        ripe = await self._store.read(inbound.ripe, before, AT_ONCE)
-        handled += await self._side_by_side(self._handle_number(phone) for phone in ripe)
-        return handled + await self._see_to_questions() + await self._put_together_what_is_late()
+        found = await self._store.read(self._look, self._clock.now())
+        if not any(found):
+            return 0
+        handled = await self._handle_new(found.fresh)
+        handled += await self._side_by_side(self._handle_number(phone) for phone in found.ripe)
+        handled += await self._see_to_questions(found)
+        return handled + (await self._store.write(self._put_together_what_is_late) if found.late_parts else 0)
+
+    def _look(self, db: Connection, now: datetime) -> Found:
+        """All that there may be to do, in one read: mostly there is nothing."""
+        return Found(
+            inbound.fresh(db, self._seen, SLICE),
+            inbound.ripe(db, now - self._join, AT_ONCE),
+            prompts.overdue(db, now, AT_ONCE),
+            inbound.forsaken(db, HOLDING, AT_ONCE),
+            parts.any_overdue(db, now - self._parts),
+        )
 
     async def handle_now(self, phone: str) -> int:
         """Handle all that waits of one number without waiting for more; how many texts were."""
         return await self._handle_number(_number(phone))
 
-    async def _handle_new(self) -> int:
+    async def _handle_new(self, fresh: Sequence[Waiting]) -> int:
         """What came since the last round and does not wait: service words by themselves, danger with all before it."""
-        fresh = await self._store.read(inbound.fresh, self._seen, SLICE)
         urgent = dict.fromkeys(text.phone for text in fresh if self._reader.danger(text.body))
         alone = [text for text in fresh if text.phone not in urgent and self._reader.at_once(text)]
         handled = await self._side_by_side(self._handle_number(phone) for phone in urgent)
@@ -231,11 +252,13 @@ class Inbox:
 
     # -- questions and parts whose time is over ------------------------------------------------------------------
 
-    async def _see_to_questions(self) -> int:
+    async def _see_to_questions(self, found: Found) -> int:
         """End the questions that found no answer; texts that they held go to the front desk."""
-        for prompt in await self._store.read(prompts.overdue, self._clock.now(), AT_ONCE):
+        forsaken = found.forsaken
+        for prompt in found.overdue:
             await self._store.write(prompts.end, prompt.id, "expired", self._clock.now())
-        forsaken = await self._store.read(inbound.forsaken, HOLDING, AT_ONCE)
+        if found.overdue:
+            forsaken = await self._store.read(inbound.forsaken, HOLDING, AT_ONCE)
         return await self._side_by_side(self._forsaken(phone) for phone in forsaken)
 
     async def _forsaken(self, phone: str) -> int:
@@ -243,19 +266,13 @@ class Inbox:
             self._transact, phone, lambda db: inbound.held(db, phone), self._deciding.unanswered
         )
 
-    async def _put_together_what_is_late(self) -> int:
+    def _put_together_what_is_late(self, db: Connection) -> int:
         """Long texts of which a part is missing: what came is kept, with a mark where it is missing."""
-
-        def late(db: Connection) -> int:
-            now = self._clock.now()
-            found = parts.overdue(db, now - self._parts, AT_ONCE)
-            for source, text in found:
-                inbound.keep(db, source, [text])
-            return len(found)
-
-        if not await self._store.read(parts.any_overdue, self._clock.now() - self._parts):
-            return 0
-        return await self._store.write(late)
+        now = self._clock.now()
+        found = parts.overdue(db, now - self._parts, AT_ONCE)
+        for source, text in found:
+            inbound.keep(db, source, [text])
+        return len(found)
 
 
 def mind_number(db: Connection, phone: str, texts: Sequence[Any], day: date, now: datetime) -> None:
