@@ -76,7 +76,8 @@ def _shape(wanted: Wanted) -> Shape:
 
 @lru_cache(maxsize=64)
 def _any(shapes: tuple[Shape, ...]) -> Select[Any]:
-    return select(*(exists(select(case.c.id).where(*_wanted(shape, n))) for n, shape in enumerate(shapes)))
+    found: list[Any] = [exists(select(case.c.id).where(*_wanted(shape, n))) for n, shape in enumerate(shapes)]
+    return select(*found)
 
 
 def _wanted(shape: Shape, n: int) -> Sequence[ColumnElement[bool]]:
