@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -830,6 +832,34 @@ async def test_no_noise_confuses_the_line() -> None:
         ended += asked.ended.done()
         list(modem._listed(tuple(asked.lines)))
     assert 200 < ended < 2_000
+
+
+class Wire(asyncio.Transport):
+    """Takes what is written."""
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_who_asked_may_be_gone_when_the_line_breaks() -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, what: complaints.append(what["message"]))
+    spy = Spy()
+    spy.line.connection_made(Wire())
+    asking = asyncio.create_task(spy.line.ask("AT+CMGS=1", payload="00"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    spy.line.connection_lost(None)
+    asking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+    del asking
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not complaints
 
 
 def test_noise_without_an_end_is_bounded() -> None:

@@ -440,6 +440,7 @@ def test_no_mutation_crashes_and_what_is_read_is_written_again() -> None:
     assert read > FUZZ / 10
 
 
+@pytest.mark.timeout(3600)
 def test_no_mutated_field_crashes() -> None:
     dice = random.Random(1)
     values: list[Any] = [None, -1, 0, 7, 256, 10**30, True, 1.5, "", "8", "zz", "你", [], [{}], [1], {}, {"hex": "00"}]

@@ -184,6 +184,7 @@ class Line(asyncio.Protocol):
         why = f"the line broke: {type(error).__name__}" if error else "the line was closed"
         if self._asked is not None and not self._asked.ended.done():
             self._asked.ended.set_exception(Gone(why, self.left))
+            self._asked.ended.exception()  # who asked may be cancelled by the same news and never look
         if not ours:
             self._lost(why)
 
