@@ -155,7 +155,8 @@ class Account:
         await self._measure()
         onward = {route: name for route, name in self._setup.onward.items() if takes(name)}
         if self.health is not None and self.health.trouble and onward:
-            await self._store.write(parcels.move, self._setup.name, epoch, onward)
+            with contextlib.suppress(EpochLost):  # whoever has the account now minds it
+                await self._store.write(parcels.move, self._setup.name, epoch, onward)
 
     async def _measure(self) -> None:
         if time.monotonic() < self._measure_at:
