@@ -507,3 +507,22 @@ async def test_a_test_broadcast_is_never_due(office: Office, reports: Reports) -
     sent = await office.send()
     await office.store.write(lambda db: db.execute(update(broadcast).where(broadcast.c.id == sent).values(test=True)))
     assert await reports.due(NOON + timedelta(days=2)) == []
+
+
+# -- codes of late ---------------------------------------------------------------------------------------------
+
+
+async def test_what_operators_gave_as_reasons_in_the_last_day(office: Office, reports: Reports) -> None:
+    await office.enrol(*TOWN[:4])
+    await office.send()
+    await office.left([mobile(1), mobile(2)])
+    await office.told([mobile(1), mobile(2)], ReceiptState.UNDELIVERED, error="MK:0001")
+    await office.left([mobile(3, 133)], Outcome.REJECTED, error="XY:1")
+    await office.left([mobile(4, 130)], Outcome.UNCERTAIN, error="process died")
+    found = [(one.account, one.stage, one.code, one.parts, one.kind) for one in await reports.codes()]
+    assert found == [
+        ("simulator", "receipt", "MK:0001", 2, "dead"),
+        ("simulator", "submit", "XY:1", 1, "fault"),
+    ]
+    office.clock.advance(DAY + 1)
+    assert await reports.codes() == []

@@ -19,10 +19,12 @@ import typer
 
 from gateway.cli import shown
 from gateway.cli.caller import caller
+from gateway.cli.codes import STAGE_NAMES
 from gateway.cli.doctor import doctor
-from gateway.cli.help import Group, add, option
+from gateway.cli.help import Group, add, option, verb
 from gateway.cli.language import t
 from gateway.cli.tools import JsonFlag
+from gateway.codes import KINDS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,7 +78,29 @@ def show(
     return shown.show(_doing(rows))
 
 
-add(carriers, "", doctor=doctor)
+@verb("一天来没发成的：运营商的代码、意思、多少条", "What failed in the last day: operators' codes and what they mean")
+def failures(ctx: typer.Context, json: JsonFlag = False) -> None:
+    found = caller(ctx).read(lambda gateway: gateway.reports.codes())
+    if json:
+        return shown.as_json(found)
+    if not found:
+        return shown.say(t("一天来没有失败的。", "Nothing failed in the last day."))
+    rows = [
+        (one.account, t(*STAGE_NAMES[one.stage]), one.code, f"{one.parts:,}", t(*KINDS[one.kind]), t(one.zh, one.en))
+        for one in found
+    ]
+    headings = (
+        t("账号", "account"),
+        t("环节", "stage"),
+        t("代码", "code"),
+        t("条数", "parts"),
+        t("类别", "kind"),
+        t("意思", "meaning"),
+    )
+    return shown.table(headings, rows, right=(3,), whole=(0, 2))
+
+
+add(carriers, "", doctor=doctor, failures=failures)
 
 
 async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:

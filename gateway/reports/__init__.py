@@ -30,15 +30,17 @@ from typing import Any, Final
 import structlog
 
 from gateway import payouts, phone
+from gateway.codes import Kind, Stage
 from gateway.config import Config
 from gateway.errors import Conflict, NotFound, Refused
-from gateway.model import BroadcastState, LeftOut, Priority, Role, TextState
+from gateway.health import Sent
+from gateway.model import BroadcastState, LeftOut, Outcome, Priority, ReceiptState, Role, TextState
 from gateway.officials import SYSTEM, Official
 from gateway.outbox import Outbox
 from gateway.reports.printed import LeftBehind, LeftBehindRow
 from gateway.reports.suspicion import suspicions
 from gateway.roster import reading
-from gateway.store import Connection, Store, audit, counting, riding
+from gateway.store import Connection, Store, audit, counting, riding, usage
 from gateway.store import broadcasts as broadcast_rows
 from gateway.store import reports as rows
 from gateway.store.counting import COUNTED
@@ -49,6 +51,7 @@ from gateway.worktime import ONE_DAY, Clock
 __all__ = [
     "FIGURES",
     "BroadcastReport",
+    "CodeCount",
     "Failure",
     "LeftBehind",
     "LeftBehindRow",
@@ -68,6 +71,7 @@ WARNING_DUE_AFTER: Final = timedelta(minutes=10)
 SILENT_AFTER: Final = timedelta(hours=72)
 """So long an operator may take for its receipt; what has none by then is unknown, and is never sent again."""
 
+LOOKED_AT: Final = 2000
 CLERK_PARTS: Final = 3
 """Billed parts of the text to a clerk; a longer list of names is cut."""
 
@@ -131,6 +135,19 @@ class Failure:
     kind: str = ""
     zh: str = ""
     en: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """A code that an account's operator gave of late: at which stage (submit, receipt), for how many parts, and why."""
+
+    account: str
+    stage: str
+    code: str
+    parts: int
+    kind: Kind
+    zh: str
+    en: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +367,20 @@ class Reports:
         totals = {name: sum(getattr(row, name) for row in listed) for name in FIGURES}
         return PeriodReport(first, last, listed, totals | {"cost": sum((row.cost for row in listed), Decimal(0))})
 
+    async def codes(self, within: timedelta = timedelta(days=1)) -> list[CodeCount]:
+        """What operators gave as reasons for the newest `LOOKED_AT` parts of each account, the most frequent first."""
+        since, found = self._clock.now() - within, list[CodeCount]()
+        for name in self._config.carriers:
+            given: Counter[tuple[Stage, str]] = Counter()
+            for one in await self._store.read(usage.newest, name, since, LOOKED_AT):
+                given.update(_codes_of(one))
+            found += [self._counted(name, *key, parts) for key, parts in given.most_common()]
+        return found
+
+    def _counted(self, account: str, stage: Stage, code: str, parts: int) -> CodeCount:
+        known = self._config.meaning(account, stage, code)
+        return CodeCount(account, stage, code, parts, known.kind, known.zh, known.en)
+
     async def left_behind(self, broadcast_id: int) -> LeftBehind:
         """Everybody it did not reach so far; NotFound. What is still on its way counts as not reached."""
         silent_before = self._clock.now() - SILENT_AFTER
@@ -437,6 +468,14 @@ class Reports:
         if parts(len(names)) <= CLERK_PARTS:
             return text(len(names))
         return text(max(1, bisect_right(range(1, len(names)), CLERK_PARTS, key=parts)))
+
+
+def _codes_of(one: Sent) -> Iterator[tuple[Stage, str]]:
+    """What the operator gave for a part that failed; of what is in doubt the word is our own."""
+    if one.outcome == Outcome.REJECTED and one.error:
+        yield "submit", one.error
+    if one.state == ReceiptState.UNDELIVERED and one.said:
+        yield "receipt", one.said
 
 
 def _row(one: rows.Missed) -> LeftBehindRow:

@@ -234,6 +234,9 @@ def test_one_that_the_operator_refuses_pauses_itself_and_says_what_may_be_done(g
     counts = gateway("broadcast", "show", "1", "--json").fine().json["counts"]
     assert counts["waiting"] + counts["rejected"] == counts["texts"]
     assert gateway("broadcast", "show", "99", "--to-manager").code == 1
+    (failure,) = gateway("carriers", "failures", "--json").fine().json
+    assert (failure["account"], failure["code"], failure["kind"]) == ("simulator", "R:REFUSED", "content")
+    assert "含敏感词" in gateway("carriers", "failures").fine().out
 
 
 def test_the_halls_own_phone_rides_along_and_its_holder_says_what_came(gateway: Gateway, site: Path) -> None:
