@@ -414,9 +414,11 @@ class Config(Table):
         """Whether a receipt with this code asks for another try."""
         return self.meaning(carrier, "receipt", code).does == "retry"
 
-    def says_of_number(self, carrier: str, code: str) -> tuple[Literal["dead", "blocked"], bool] | None:
-        """What a receipt's code says of the number itself, and whether that is disputed; None where nothing."""
-        found = self.meaning(carrier, "receipt", code)
+    def says_of_number(
+        self, carrier: str, code: str, stage: Stage = "receipt"
+    ) -> tuple[Literal["dead", "blocked"], bool] | None:
+        """What a code says of the number itself, and whether that is disputed; None where nothing."""
+        found = self.meaning(carrier, stage, code)
         if found.does != "suppress":
             return None
         return ("blocked" if found.kind == "blocked" else "dead"), found.disputed

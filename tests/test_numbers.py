@@ -13,7 +13,7 @@ from gateway.broadcasts.screening import CLUSTER, Screening
 from gateway.duty import Duty
 from gateway.errors import Refused
 from gateway.inbox import mind_number
-from gateway.model import Role
+from gateway.model import Outcome, Role
 from gateway.officials import Official
 from gateway.roster import NumberState, Roster
 from gateway.store import Store, bulk, consent, numbers, parcels, receipts
@@ -225,6 +225,21 @@ async def test_fewer_than_a_cluster_count(office: Office) -> None:
     await failed(office, "MK:0001", *few)
     assert await screening(office).run_due() == 0
     assert await dead(office) == set(few)
+
+
+@pytest.mark.parametrize(("code", "signs"), [("29", 1), ("6", 0), ("1", 0)])
+async def test_a_refusal_at_the_submit_counts_as_well(store: Store, clock: ManualClock, code: str, signs: int) -> None:
+    simulator = SITE.carriers["simulator"].model_copy(update={"protocol": "sgip"})
+    office = Office(store, clock, SITE.model_copy(update={"carriers": {**SITE.carriers, "simulator": simulator}}))
+    await office.enrol(LI)
+    await office.send()
+    await office.left([mobile(1)], Outcome.REJECTED, error=code)
+    for _ in range(2):
+        await screening(office).run_due()
+    assert len((await state(office)).signs) == signs
+    office.clock.advance(DAY)
+    await screening(office).run_due()
+    assert len((await state(office)).signs) == signs
 
 
 # -- what a text says ---------------------------------------------------------------------------------------

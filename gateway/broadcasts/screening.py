@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -18,12 +19,15 @@ from gateway.config import Config
 from gateway.duty import Duty
 from gateway.officials import SYSTEM
 from gateway.store import Connection, Store, audit, failing, numbers
-from gateway.store.numbers import Cluster
+from gateway.store.numbers import Cluster, Signs
 from gateway.worktime import Clock
 
 log = structlog.get_logger()
 
 WITHIN = timedelta(hours=1)
+LOOKED_BACK = timedelta(minutes=5)
+"""Refusals at the submit are looked for once a minute; a minute missed is made up for."""
+
 CLUSTER = 20
 SHARE = 0.25
 SCREENED = "screened"
@@ -40,8 +44,11 @@ class Screening:
         self._store, self._config, self._duty, self._clock, self._queued = store, config, duty, clock, queued
 
     async def run_due(self) -> int:
-        """Void what came in clusters; answers how many signs."""
+        """Note what was refused for its number, and void what came in clusters; answers how many signs."""
         now = self._clock.now()
+        for name in self._config.carriers:
+            signs = Signs(partial(self._config.says_of_number, name, stage="submit"), self._config.site.zone)
+            await self._store.write(numbers.note_refused, name, now - LOOKED_BACK, signs, now)
         found = [one for one in await self._store.read(numbers.since, now - WITHIN) if one.operator]
         done = 0
         for one in found:

@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Select, and_, case, delete, distinct, func, or_, select, update
 
 from gateway import phone as phones
-from gateway.model import ReceiptState
+from gateway.model import Outcome, ReceiptState
 from gateway.store import bulk, consent
-from gateway.store.tables import message, number_confirmed, number_sign, receipt
+from gateway.store.tables import message, number_confirmed, number_sign, receipt, submission
 from gateway.store.types import sealed
 
 SIGN_COLUMNS = ("phone", "day", "disputed", "code", "carrier", "operator", "message_id", "void", "at")
@@ -47,8 +47,21 @@ def note(db: Connection, carrier: str, rows: Sequence[bulk.Row], signs: Signs, n
             and (sign := signs.means(row[4])) is not None]  # fmt: skip
     if not said:
         return
+    _note(db, carrier, said, now.astimezone(signs.zone).date(), now)
+
+
+def note_refused(db: Connection, carrier: str, since: datetime, signs: Signs, now: datetime) -> None:
+    """The same of what the account's operator refused at the submit from `since` on; twice is once."""
+    s = submission.c
+    refused = and_(s.carrier == carrier, s.at >= since, s.outcome == Outcome.REJECTED, s.error.is_not(None))
+    rows = db.execute(select(s.message_id, s.error).where(refused)).all()
+    said = [(row.message_id, row.error, sign) for row in rows if (sign := signs.means(row.error)) is not None]
+    if said:
+        _note(db, carrier, said, now.astimezone(signs.zone).date(), now)
+
+
+def _note(db: Connection, carrier: str, said: Sequence[tuple[int, str, Sign]], day: date, now: datetime) -> None:
     numbers = _numbers(db, {key for key, _, _ in said})
-    day = now.astimezone(signs.zone).date()
     dead = [
         (sealed(number), day, disputed, code, carrier, phones.operator(number) or "", key, False, now)
         for key, code, (kind, disputed) in said
