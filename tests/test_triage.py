@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 HALL = config.load(ROOT).hall
 TOO_LIKE = 0.85
-SAMPLES = ("consultations.csv", "paraphrases.csv", "unseen.csv")
+SAMPLES = ("consultations.csv", "paraphrases.csv", "sixty.csv", "unseen.csv")
 
 
 def rows(name: str) -> list[dict[str, str]]:
