@@ -300,3 +300,13 @@ async def test_forgetting_a_number_forgets_what_was_said_of_it(office: Office) -
     await Roster(office.store, office.config, office.clock, b"secret" * 6).forget(mobile(1), by=DIRECTOR)
     count = await office.store.read(lambda db: db.execute(select(func.count()).select_from(number_sign)).scalar_one())
     assert count == 0
+
+
+async def test_signs_are_swept_with_the_texts_they_are_about(office: Office) -> None:
+    await dead_on_two_days(office)
+    office.clock.advance((office.config.retention.texts_days - 1) * DAY)
+    await roster(office).sweep(by=DIRECTOR)
+    assert [one.day.day for one in (await state(office)).signs] == [2, 3]
+    office.clock.advance(0.5 * DAY)
+    await roster(office).sweep(by=DIRECTOR)
+    assert [one.day.day for one in (await state(office)).signs] == [3]
