@@ -188,9 +188,12 @@ class Deciding:
         )
 
     def new_matter(self, db: Connection, reading: Reading) -> Decision:
-        """A sentence that is answered from data, or a new case."""
+        """A sentence that is answered from data, or a new case; both where it asks for one thing more."""
         answered = self._from_data(db, reading, reading.understood) if not reading.understood.danger else None
-        return answered or self._open(db, reading, reading.understood)
+        if answered is None:
+            return self._open(db, reading, reading.understood)
+        more = self._reader.beside(reading)
+        return answered if more is None else self._open(db, reading, more)
 
     # -- answers to questions of ours ------------------------------------------------------------------------------
 

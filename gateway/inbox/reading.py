@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,9 +10,12 @@ from functools import cache
 from gateway import phone as phones
 from gateway import words
 from gateway.store.inbound import Waiting
-from gateway.triage import Triage, Understanding, signs
+from gateway.triage import CASE_INTENTS, Triage, Understanding, signs
 from gateway.words import Intent, Topic, Word
 
+WINDOW_OF: Mapping[Intent, str] = {Intent.JOBS: "jiuye", Intent.SIGNUP: "jiuye"}
+"""Questions from data that are about a window's own items."""
+MOST_CLAUSES = 8
 LONGEST_READ = 2000
 """Characters that are read of texts taken as one; the rest is kept and shown."""
 IDLE = (Intent.THANKS, Intent.SPAM)
@@ -75,6 +78,15 @@ class Reader:
     def at_once(self, text: Waiting) -> bool:
         """Whether a text is not to wait for others: service words, opt-outs, answers by digit."""
         return self.word(text.body) is not None
+
+    def beside(self, reading: Reading) -> Understanding | None:
+        """What a text that is answered from data asks besides: a part of it that by itself is about another item."""
+        asked = WINDOW_OF.get(reading.understood.intent)
+        for clause in words.clauses(reading.body)[:MOST_CLAUSES]:
+            found = self._triage().read(clause)
+            if found.intent in CASE_INTENTS and found.item and found.window != asked:
+                return found
+        return None
 
     def danger(self, body: str) -> bool:
         """Whether a text tells of danger to life."""
