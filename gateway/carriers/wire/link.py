@@ -38,6 +38,8 @@ log = structlog.get_logger()
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 MOST_SLOWED = 20
 """A part that was sent so often is deferred: its link has been slow for ten minutes."""
+ACCOUNTS_FAULT = ("relogin", "stop")
+"""What is done about codes that say nothing of the text: the link ends, and the next login tells."""
 MOST_UNSTORED = 4096
 STORE_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 END_SECONDS = 2.0
@@ -304,9 +306,9 @@ class Link(asyncio.Protocol):
         if does == "slow" and segment.slowed < MOST_SLOWED:
             self._slow_down(segment)
             return
-        later = does in ("slow", "retry", "wait", "relogin")
+        later = does in ("slow", "retry", "wait", *ACCOUNTS_FAULT)
         self._settle(segment.flight, lambda: segment.flight.refuse(code, for_good=not later))
-        if does == "relogin":
+        if does in ACCOUNTS_FAULT:
             self._start_over(code)
 
     def _start_over(self, code: str) -> None:
