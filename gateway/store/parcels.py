@@ -44,7 +44,7 @@ from gateway.model import (
     message_id,
 )
 from gateway.store import bulk
-from gateway.store.tables import account, consent, message, parcel, submission
+from gateway.store.tables import account, consent, message, parcel, receipt, submission
 from gateway.store.types import storable
 
 MESSAGE_COLUMNS = ("id", "phone", "person_id", "body", "parts", "created_at")
@@ -540,16 +540,25 @@ def expire(db: Connection, carrier: str, now: datetime, limit: int = 100) -> int
 
 
 def end_unsent(db: Connection, row: Row[Any], state: ParcelState, now: datetime) -> None:
-    """End a parcel nobody holds. A repeated attempt says so by rows, since its texts' home parcel has ended already."""
+    """End a parcel nobody holds. A repeated attempt says so by rows, since its texts' home parcel has ended already;
+    but of a text that an operator has called undelivered there is nothing more to say.
+    """
     db.execute(update(parcel).where(parcel.c.id == row.id).values(state=state, stale=row.members is None))
     if row.members is None:
         return
-    keys = _keys(row, row.watermark, row.n)
+    waiting = _keys(row, row.watermark, row.n)
+    settled = _undelivered(db, waiting)
+    keys = [key for key in waiting if key not in settled]
     parts = _parts_of(db, keys)
     outcome = Outcome.EXPIRED if state is ParcelState.EXPIRED else Outcome.CANCELLED
     results = [(row.id, row.attempt, Result(key, parts[key], outcome, (), None)) for key in keys]
     bulk.insert(db, submission, SUBMISSION_COLUMNS, list(_rows(row.carrier, results, now)), ignore=True)
     mark_stale(db, {home_parcel(key) for key in keys})
+
+
+def _undelivered(db: Connection, keys: Collection[int]) -> set[int]:
+    failed = select(receipt.c.message_id).where(receipt.c.message_id.in_(keys), text("receipt.state <> 'delivered'"))
+    return set(db.execute(failed).scalars())
 
 
 def move(db: Connection, carrier: str, epoch: int, onward: dict[str, str]) -> int:

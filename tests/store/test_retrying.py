@@ -117,6 +117,17 @@ async def test_one_receipt_for_the_whole_will_do(store: Store) -> None:
     assert len(await repeats(store)) == 1
 
 
+@pytest.mark.parametrize("end", [ParcelState.EXPIRED, ParcelState.CANCELLED])
+async def test_a_try_that_never_left_takes_nothing_back(store: Store, end: ParcelState) -> None:
+    key = await single(store)
+    await taken(store, key, "a")
+    await hear(store, ("a", "MI:0001"))
+    (again,) = await repeats(store)
+    await store.write(parcels.end_unsent, again, end, NOON)
+    assert [one.state for one in await repeats(store)] == [end]
+    assert await states(store) == {key: TextState.UNDELIVERED}
+
+
 async def test_two_texts_of_one_parcel_are_tried_together(store: Store) -> None:
     home = await queue(store, [*to(1), *to(1)], broadcast_id=0)
     for at, ref in enumerate("ab"):
