@@ -47,7 +47,8 @@ class Frequency:
     """Remembers what left to whom, and says how long the next must wait."""
 
     def __init__(self, bounds: Bounds, monotonic: Callable[[], float], numbers: int = NUMBERS) -> None:
-        self._bounds, self._monotonic, self._most = bounds, monotonic, numbers
+        self._bounds, self._monotonic = bounds, monotonic
+        self._most = 0 if bounds == UNBOUNDED else numbers
         self._left: OrderedDict[str, list[int]] = OrderedDict()
         self._body, self._sum = "", 0
 
@@ -68,6 +69,8 @@ class Frequency:
 
     def left(self, phone: str, body: str) -> None:
         """It leaves now."""
+        if not self._most:
+            return
         now = int(self._monotonic() * 1000)
         earlier = [one for one in self._left.pop(phone, ()) if now - (one >> 32) < DAY * 1000]
         self._left[phone] = [*earlier, now << 32 | self._mark(body)]
