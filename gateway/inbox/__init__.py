@@ -182,6 +182,7 @@ class Inbox:
         found = await self._store.read(self._look, self._clock.now())
         if not any(found):
             return 0
+        await self._learn_to_read()
         handled = await self._handle_new(found.fresh)
         handled += await self._side_by_side(self._handle_number(phone) for phone in found.ripe)
         handled += await self._see_to_questions(found)
@@ -199,7 +200,13 @@ class Inbox:
 
     async def handle_now(self, phone: str) -> int:
         """Handle all that waits of one number without waiting for more; how many texts were."""
+        await self._learn_to_read()
         return await self._handle_number(_number(phone))
+
+    async def _learn_to_read(self) -> None:
+        """What reads texts takes a second to make: neither within a transaction nor on the loop."""
+        if not self._reader.learned:
+            await asyncio.to_thread(self._reader.learn)
 
     async def _handle_new(self, fresh: Sequence[Waiting]) -> int:
         """What came since the last round and does not wait: service words by themselves, danger with all before it."""

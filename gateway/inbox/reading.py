@@ -66,6 +66,15 @@ class Reader:
     ) -> None:
         self._triage, self._topics, self._optout_words, self._own = cache(triage), topics, optout_words, own
 
+    @property
+    def learned(self) -> bool:
+        """Whether what reads texts is made; else the first text that is read has it made."""
+        return self._triage.cache_info().currsize > 0
+
+    def learn(self) -> None:
+        """Have it made."""
+        self._triage()
+
     def read(self, texts: Sequence[Waiting], now: datetime) -> Reading:
         """What these texts of one number say together."""
         body = _body(texts)
