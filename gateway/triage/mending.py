@@ -6,6 +6,7 @@ Policy
   the slips of northern and southern tongues (zh/z, n/l, -n/-ng); what is a word itself ("找人" beside "招人"), by the
   dictionary of pypinyin or by our list, stays as it is.
 - A word in letters counts from five letters on, "tianqi" and "dibao" as well as "di bao".
+- The dictionaries take half a second to load, and most commands read no text: they are loaded when first looked into.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
-
-from pypinyin.constants import PINYIN_DICT
-from pypinyin.phrases_dict import phrases_dict
 
 _EVERYDAY = """
 补贴 粮食 面积 天气 下雨 明天 今天 预报 报名 招工 找活 工作 进度 查询 材料 手续 证明 申请 怎么 多少 可以 老人 孩子
@@ -38,9 +36,16 @@ _LETTERS = re.compile(r"[A-Z]{5,}")
 
 
 @cache
+def _readings() -> dict[int, str]:
+    from pypinyin.constants import PINYIN_DICT
+
+    return PINYIN_DICT
+
+
+@cache
 def sound(char: str) -> str:
     """The first reading of a character, toneless; the character itself where it has none."""
-    readings = PINYIN_DICT.get(ord(char))
+    readings = _readings().get(ord(char))
     if not readings:
         return char
     return _MARKS.sub("", unicodedata.normalize("NFD", readings.partition(",")[0]))
@@ -57,6 +62,8 @@ def heard(char: str) -> str:
 
 @cache
 def _in_dictionaries() -> frozenset[str]:
+    from pypinyin.phrases_dict import phrases_dict
+
     phrases = (phrase for phrase in phrases_dict if 1 < len(phrase) <= LONGEST_PHRASE)
     return frozenset((*_RIGHT.split(), *phrases))
 
