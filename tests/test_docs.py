@@ -179,11 +179,15 @@ def command_lines(name: str) -> Iterator[str]:
             yield found[1]
 
 
+def options_of(command: Any) -> set[str]:
+    return {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+
+
 def faults(line: str) -> list[str]:
     """What of a command line is not there: a command, or an option."""
     words = hoisted(shlex.split(line, comments=True))
     command: Any = build()
-    known = {"--help", *(name for one in command.params for name in (*one.opts, *one.secondary_opts))}
+    known = {"--help", *options_of(command)}
     while words and (isinstance(command, TyperGroup) or words[0].startswith("-")):
         word = words.pop(0)
         if word.startswith("--site") or word == "--as":
@@ -191,11 +195,13 @@ def faults(line: str) -> list[str]:
         elif not isinstance(command, TyperGroup):
             words.insert(0, word)
             break
+        elif word.startswith("-") and word in options_of(command):
+            continue
         elif word not in command.commands:
             return [word]
         else:
             command = command.commands[word]
-    known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    known |= options_of(command)
     return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
 
 
@@ -207,6 +213,7 @@ def test_commands_and_options_are_there(name: str) -> None:
 def test_a_wrong_command_would_be_found() -> None:
     assert faults("official add wang --role author") == ["--role"]
     assert faults("--as li brodcast list") == ["brodcast"]
+    assert faults("carriers --watsh") == ["--watsh"] and faults("carriers --watch") == []
     assert faults("broadcast approve 1 --as liu --people 3") == []
     assert sum(1 for name in READERS for _ in command_lines(name)) > 60
 
