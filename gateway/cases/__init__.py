@@ -97,7 +97,7 @@ class Cases:
     def _show(self, db: Connection, number: str, by: Official | None) -> Conversation:
         row = self.book.find(db, number, by, hold=False)
         happened = rows.events(db, row.id)
-        found, case, sight = self.book.clocks(happened), case_of(row), self.book.sight
+        found, case, sight = self.book.clocks(happened, explain=True), case_of(row), self.book.sight
         whole = rows.get(db, row.parent_id).number if row.parent_id else None
         return Conversation(
             sight.masked(case, by),

@@ -110,10 +110,10 @@ class Book:
         rows.change(db, row.id, **{**standing, **changes})
         return rows.get(db, row.id)
 
-    def clocks(self, events: Sequence[Any]) -> Clocks:
-        """Where the clocks of a case stand by its events."""
+    def clocks(self, events: Sequence[Any], *, explain: bool = False) -> Clocks:
+        """Where the clocks of a case stand by its events; with `explain` why, for whoever is shown it."""
         promised, marks = promises.of_events(events)
-        return replay(marks, promised, self.office, self.clock.now())
+        return replay(marks, promised, self.office, self.clock.now(), explain=explain)
 
     # -- speaking ----------------------------------------------------------------------------------------------
 

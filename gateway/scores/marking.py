@@ -282,7 +282,7 @@ class _Replayed:
         self.finish = next((one for one in stood if one.late), last)._replace(met_at=last.met_at)
 
     def _at(self, n: int, now: datetime) -> Clocks:
-        return replay(self._marks[:n], self._promise, self._office, now)
+        return replay(self._marks[:n], self._promise, self._office, now, explain=False)
 
     def late_at(self, at: datetime) -> bool:
         """Whether the case was past due, not finished and not waiting then."""
