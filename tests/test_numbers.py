@@ -20,7 +20,6 @@ from gateway.store import Store, bulk, consent, numbers, parcels, receipts
 from gateway.store.numbers import Signs
 from gateway.store.receipts import Told
 from gateway.store.tables import message, number_sign, submission
-from gateway.words import says_number_is_new
 from gateway.worktime import ManualClock
 from tests.desk import MOTHER, Hall, triage
 from tests.notices import CLERK, DIRECTOR, SITE, TEMPLATES, Office, Somebody, mobile
@@ -272,20 +271,6 @@ async def test_a_new_owner_says_so_and_nothing_personal_goes_there(office: Offic
     office.clock.advance(60)
     await writes(office, "我是李秀英，这号是我新办的")
     assert not (await state(office)).dead
-
-
-@pytest.mark.parametrize(
-    "body", ["这号是新办的", "这个号码我刚办的", "我的手机号才换", "这号早换人了", "电话号码换主人了"]
-)
-def test_words_for_a_new_number(body: str) -> None:
-    assert says_number_is_new(body)
-
-
-@pytest.mark.parametrize(
-    "body", ["身份证号刚办下来", "账号新换的，补贴打哪", "这号啥时候办", "新办的低保证", "3号窗口换人了吗"]
-)
-def test_words_that_are_about_something_else(body: str) -> None:
-    assert not says_number_is_new(body)
 
 
 async def test_the_inbox_minds_it(store: Store, clock: ManualClock) -> None:

@@ -238,6 +238,13 @@ def test_a_code_means_what_the_account_says() -> None:
     assert made.meaning("gone", "receipt", "MA:0006").zh != "关机"
 
 
+def test_a_code_may_say_something_of_the_number() -> None:
+    made = Config.model_construct(carriers={"main": Carrier.model_validate({"name": "main", "protocol": "cmpp"})})
+    assert made.says_of_number("main", "MK:0001") == ("dead", False)
+    assert made.says_of_number("main", "BLACK") == ("blocked", False)
+    assert made.says_of_number("main", "UNDELIV") is None
+
+
 def test_a_broadcast_pauses_after_no_more_than_it_looks_at() -> None:
     assert Dispatch.model_validate({"pause_after": 5, "pause_among": 5}).pause_after == 5
     assert "at most" in refuses(Dispatch, {"pause_after": 6, "pause_among": 5})

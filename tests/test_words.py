@@ -238,3 +238,17 @@ def test_halves_of_a_character_wait_for_each_other_and_are_whole_or_unreadable()
     assert words.of_halves("".join(kept)) == "我姓𠮷😀"
     assert words.of_halves(kept[0]) == "我姓\ufffd"
     assert words.of_halves(words.with_halves("\0好")) == "\u2400好"
+
+
+@pytest.mark.parametrize(
+    "body", ["这号是新办的", "这个号码我刚办的", "我的手机号才换", "这号早换人了", "电话号码换主人了"]
+)
+def test_words_for_a_new_number(body: str) -> None:
+    assert words.says_number_is_new(body)
+
+
+@pytest.mark.parametrize(
+    "body", ["身份证号刚办下来", "账号新换的，补贴打哪", "这号啥时候办", "新办的低保证", "3号窗口换人了吗"]
+)
+def test_words_that_are_about_something_else(body: str) -> None:
+    assert not words.says_number_is_new(body)
