@@ -315,10 +315,12 @@ class CaseSettings(Table):
 
     signed_minutes: Count = 240
     first_days: Annotated[int, Field(ge=0, le=60)] = 1
-    urgent_signed_minutes: Count = 30
+    urgent_signed_minutes: Count = 15
     urgent_first_minutes: Count = 120
     urgent_days: Annotated[int, Field(ge=0, le=60)] = 1
     pause_cap_days: Count = 15
+    extension_days: Count = 10
+    petition_extension_days: Count = 30
     warn_minutes: Count = 120
     same_matter_days: Count = 7
     rating: bool = True

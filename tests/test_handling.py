@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from gateway.cases import EXPORT
 from gateway.cases.kept import everything, keep, kept
@@ -15,6 +15,7 @@ from gateway.model import CaseState, Role
 from gateway.officials import Official
 from gateway.store import Store
 from gateway.store import cases as case_rows
+from gateway.store.tables import case as case_table
 from gateway.store.tables import person, prompt
 from gateway.worktime import ManualClock
 from tests.desk import CLERK, MOTHER, SON, Hall, site
@@ -137,7 +138,7 @@ async def test_an_urgent_case_has_short_clocks(sqlite_store: Store) -> None:
     await hall.hears("窑洞要塌了 快来人")
     found = await hall.only_case()
     assert found.urgent
-    assert found.signed_due_at == at("2026-03-02T10:00")
+    assert found.signed_due_at == at("2026-03-02T09:45")
     assert found.first_due_at == at("2026-03-02T11:30")
 
 
@@ -233,6 +234,15 @@ async def test_an_extension_is_asked_for_approved_by_another_and_told(hall: Hall
     )
     with pytest.raises(Conflict):
         await hall.cases.decide_extension(NUMBER, True, by=DIRECTOR)
+    with pytest.raises(Refused, match="once already"):
+        await hall.cases.ask_extension(NUMBER, 1, "还要", by=CLERK)
+
+
+async def test_a_petition_may_be_extended_for_longer(hall: Hall) -> None:
+    await hall.store.write(lambda db: db.execute(update(case_table).values(kind="petition")))
+    with pytest.raises(Refused, match="1 to 30"):
+        await hall.cases.ask_extension(NUMBER, 31, "案情复杂", by=CLERK)
+    await hall.cases.ask_extension(NUMBER, 30, "案情复杂", by=CLERK)
 
 
 async def test_nobody_approves_their_own_extension_and_a_refusal_moves_nothing(hall: Hall) -> None:
@@ -246,7 +256,7 @@ async def test_nobody_approves_their_own_extension_and_a_refusal_moves_nothing(h
     await hall.cases.ask_extension(NUMBER, 2, "真的忙", by=CLERK)
 
 
-@pytest.mark.parametrize(("days", "reason"), [(0, "忙"), (61, "忙"), (5, " ")])
+@pytest.mark.parametrize(("days", "reason"), [(0, "忙"), (11, "忙"), (5, " ")])
 async def test_an_extension_that_makes_no_sense(hall: Hall, days: int, reason: str) -> None:
     with pytest.raises(Refused):
         await hall.cases.ask_extension(NUMBER, days, reason, by=CLERK)

@@ -26,7 +26,7 @@ from gateway.store import cases as rows
 
 HOWS = ("text", "phone", "counter", "spot")
 """How a case was finished: by text, by a call, at the counter, or on the spot."""
-LONGEST_EXTENSION = 60
+PETITION = "petition"
 
 
 class Handling:
@@ -182,8 +182,12 @@ class Handling:
 
     def ask_extension(self, db: Connection, number: str, days: int, reason: str, by: Official) -> None:
         row = self._book.unclosed(db, number, by)
-        if not 1 <= days <= LONGEST_EXTENSION:
-            raise Refused(f"延期 1 到 {LONGEST_EXTENSION} 个工作日", f"1 to {LONGEST_EXTENSION} working days")
+        terms = self._book.config.cases
+        most = terms.petition_extension_days if row.kind == PETITION else terms.extension_days
+        if not 1 <= days <= most:
+            raise Refused(f"延期 1 到 {most} 个工作日", f"1 to {most} working days")
+        if any(one.kind == Happened.EXTENDED for one in rows.events(db, row.id)):
+            raise Refused("已经延过一次，不能再延", "extended once already: not again")
         if self._asked_extension(db, row) is not None:
             raise Conflict("已经申请过，等主任批", "asked for already: a director decides")
         said = words.storable(_given(reason, "要写明延期原因", "say why"))
