@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.carriers import Accepted, Concat, Deferred, Rejected, Text, Uncertain
-from gateway.carriers.wire import content, link
+from gateway.carriers.wire import content, throttle
 from gateway.carriers.wire.carrier import References
 from gateway.carriers.wire.codec import Codec, Pdu
 from gateway.carriers.wire.fields import (
@@ -377,7 +377,7 @@ async def test_what_waited_for_the_window_when_the_link_was_lost_has_not_left(ri
 
 
 async def test_throttling_halves_the_window_and_answers_widen_it(rig: Cmpp3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.05)
     await rig.start(receipt_lost=1.0, rate=1.0)
     carrier = await rig.opened(in_flight=8)
     carrier.submit(texts(2))
@@ -394,9 +394,33 @@ async def test_throttling_halves_the_window_and_answers_widen_it(rig: Cmpp3, mon
     assert all(isinstance(answer, Accepted) for answer in rig.desk.answers)
 
 
+async def test_an_operator_that_takes_less_than_was_bought_is_sent_to_at_its_own_pace(
+    rig: Cmpp3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at one part per longest pause: 120 parts are 3 seconds' worth of what it takes."""
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.1)
+    await rig.start(receipt_lost=1.0, rate=40.0)
+    carrier = await rig.opened(in_flight=16)
+    carrier.submit(texts(120))
+    await rig.desk.until(lambda: len(rig.desk.answers) == 120, seconds=25)
+    assert all(isinstance(answer, Accepted) for answer in rig.desk.answers)
+    assert rig.operator.seen["slowed"] < 120
+
+
+async def test_a_frozen_operator_is_left_long_before_its_link_would_be_called_quiet(rig: Cmpp3) -> None:
+    """What waits behind it shall go another way: silence on what was asked is not the silence of a quiet evening."""
+    await rig.start()
+    carrier = await rig.opened(answer_seconds=0.2, connect_seconds=0.2, idle_seconds=60.0)
+    rig.operator.sessions[0].frozen = True
+    carrier.submit(texts(2))
+    await rig.desk.until(lambda: rig.desk.failures)
+    assert all(isinstance(answer, Uncertain) for answer in await rig.desk.answered(2))
+
+
 async def test_a_text_that_is_throttled_for_long_is_deferred(rig: Cmpp3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(link, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(throttle, "LONGEST_GAP", 0.01)
     await rig.start(rate=0.0001)
     carrier = await rig.opened()
     rig.operator._too_fast()  # what was saved up is spent

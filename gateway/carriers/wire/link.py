@@ -3,10 +3,10 @@
 Policy
 - Every frame of a chunk is read before anything is written, and what is written goes out in one piece. There is no
   task, no future and no timer per text.
-- At most `window` parts are unanswered. When the operator asks for less, the part stays here and is sent again after a
-  pause that doubles up to `LONGEST_PAUSE`; the window halves, and grows again with each answer.
-- A link that owes answers and has said nothing since is doubted: it is tested, and nothing more leaves over it until it
-  says something.
+- At most `window` parts are unanswered. When the operator asks for less, the part stays here and is sent again when
+  the `Throttle` lets it.
+- A link that owes answers and has said nothing since is doubted: it is tested, every `connect_seconds`, and nothing
+  more leaves over it until it says something.
 - A part that has no answer in time, or was unanswered when the link was lost, is lost to us: it may have arrived. What
   had not been written when the link was lost has not left.
 - Inbound frames are handed to storage in the order in which they came, all that wait at once, and acknowledged when
@@ -31,11 +31,11 @@ from gateway.carriers.wire.codec import Pdu
 from gateway.carriers.wire.dialect import Dialect, Mode, Role
 from gateway.carriers.wire.fields import Malformed
 from gateway.carriers.wire.flight import Flight, Segment
+from gateway.carriers.wire.throttle import Throttle
 from gateway.errors import Unavailable
 
 log = structlog.get_logger()
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 MOST_SLOWED = 20
 """A part that was sent so often is deferred: its link has been slow for ten minutes."""
 ACCOUNTS_FAULT = ("relogin", "stop")
@@ -74,12 +74,12 @@ class Link(asyncio.Protocol):
         self._answers: list[Answer] = []
         self._flying: dict[int, Segment] = {}
         self._waiting: deque[Segment] = deque()
-        self._window = float(self._settings.in_flight)
-        self._resume_at = self._pause = 0.0
+        self._throttle = Throttle(self._settings.in_flight)
+        self._again: asyncio.TimerHandle | None = None
         self._doubted = False
         """Whether nothing was heard since parts were written that have no answer."""
         self._heard = self._busy = self._loop.time()
-        self._tests = 0
+        self._tests, self._tested = 0, 0.0
         self._ending = False
         self._answered = asyncio.Event()
         self._admitted: asyncio.Future[None] = self._loop.create_future()
@@ -194,9 +194,9 @@ class Link(asyncio.Protocol):
     @property
     def room(self) -> int:
         """Parts it can take now."""
-        if not (self.up and self.mode.sends) or self._resume_at or self._ending or self._doubted:
+        if not (self.up and self.mode.sends) or self._throttle.paused or self._ending or self._doubted:
             return 0
-        return max(0, int(self._window) - len(self._flying) - len(self._waiting))
+        return max(0, self._throttle.window - len(self._flying) - len(self._waiting))
 
     @property
     def idle(self) -> bool:
@@ -214,12 +214,23 @@ class Link(asyncio.Protocol):
 
     def pump(self) -> None:
         """Fill the window from what waits, and write all that has come together."""
-        if self.up and not (self._resume_at or self._doubted) and self._waiting:
+        if self.up and not (self._throttle.paused or self._doubted) and self._waiting:
             now = self._owner.now()
-            while self._waiting and len(self._flying) < int(self._window):
+            while self._waiting and len(self._flying) < self._throttle.window and self._may_leave():
                 self._submit(self._waiting.popleft(), now)
         self._tell()
         self._flush()
+
+    def _may_leave(self) -> bool:
+        """Whether the operator takes the next part now; if not, the pump comes back when it does."""
+        wait = self._throttle.wait(self._loop.time())
+        if wait and self._again is None:
+            self._again = self._loop.call_later(wait, self._pump_again)
+        return not wait
+
+    def _pump_again(self) -> None:
+        self._again = None
+        self.pump()
 
     def _submit(self, segment: Segment, now: datetime) -> None:
         flight, pdu = segment.flight, segment.pdu
@@ -299,7 +310,7 @@ class Link(asyncio.Protocol):
             return  # nobody waits any more, or nobody ever asked
         ref, code = self._dialect.answered(pdu)
         if not code:
-            self._speed_up()
+            self._throttle.taken(self._loop.time())
             self._settle(segment.flight, lambda: segment.flight.took(segment.number, ref))
             return
         does = self._dialect.explained("submit", code).does
@@ -336,24 +347,13 @@ class Link(asyncio.Protocol):
         segment.slowed += 1
         segment.flight.written -= 1
         self._waiting.appendleft(segment)
-        if self._resume_at:
-            return  # answers of before the pause
-        self._window = max(1.0, self._window / 2)
-        self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
-        self._resume_at = self._loop.time() + self._pause
-        self._loop.call_later(self._pause, self._resume)
+        if pause := self._throttle.slow_down(segment.at, self._loop.time()):
+            self._loop.call_later(pause, self._resume)
 
     def _resume(self) -> None:
-        self._resume_at = 0.0
+        self._throttle.resume(self._loop.time())
         self.pump()
         self._owner.answered(())  # there is room again
-
-    def _speed_up(self) -> None:
-        """Each answer widens the window by a half of a part; as wide as it was, it forgets how long it had to pause."""
-        most = float(self._settings.in_flight)
-        if self._window < most:
-            self._window = min(most, self._window + 0.5)
-            self._pause = 0.0 if self._window == most else self._pause
 
     # -- what comes in -----------------------------------------------------------------------------------------
 
@@ -426,9 +426,15 @@ class Link(asyncio.Protocol):
         before = now - self._settings.answer_seconds
         if self._give_up(before) and self._heard <= before:
             self._doubt()
-        elif now - self._heard >= self._settings.idle_seconds * (self._tests + 1):
+        elif now - max(self._heard, self._tested) >= self._patience:
             self._test()
         self.pump()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds until the next test: what waits behind a doubted link shall soon go another way."""
+        quiet, doubted = self._settings.idle_seconds, self._settings.connect_seconds
+        return min(quiet, doubted) if self._doubted else quiet
 
     def _doubt(self) -> None:
         """It may be dead: whatever left now would be lost with it, so nothing does until something is heard."""
@@ -455,7 +461,7 @@ class Link(asyncio.Protocol):
         if self._tests >= self._settings.tests:
             self._abort("link tests unanswered")
             return
-        self._tests += 1
+        self._tests, self._tested = self._tests + 1, self._loop.time()
         self._write(test)
 
     def _lose_all(self) -> None:
