@@ -23,7 +23,7 @@ from gateway.carriers.simulator import Carrier, Operator, SimulatorSettings
 from gateway.dispatch import Account, Bucket, Dispatcher, Logins, Pace, Setup, Withdrawals
 from gateway.dispatch import account as keeping
 from gateway.dispatch.account import HELD_FOR
-from gateway.errors import Refused
+from gateway.errors import Refused, Unavailable
 from gateway.model import Outcome, ParcelState, Priority, home_parcel, message_id
 from gateway.store import Store, broadcasts, consent, engine, open_store, parcels, receipts
 from gateway.store.parcels import EpochLost, Result, Step
@@ -171,6 +171,18 @@ async def test_texts_of_several_parts_count_in_flight_as_such(hall: Hall) -> Non
         await until(lambda: finished(hall.store))
         await until(lambda: hall.carriers[0].idle)
     assert await counted(hall.store) == {"delivered": 60}
+
+
+async def test_a_throttled_carrier_with_one_place_left_still_gets_long_texts(hall: Hall) -> None:
+    class Narrow(Carrier):
+        @property
+        def free(self) -> int:
+            return min(1 - self._parts, super().free)
+
+    await queue(hall.store, to(4, parts=2))
+    main = hall.setup(in_flight=10)
+    await send_all(hall, replace(main, make=lambda links: Narrow("main", SimulatorSettings(in_flight=10), links)))
+    assert len(hall.sent) == 4
 
 
 async def test_a_text_longer_than_the_places_there_are_leaves_alone(hall: Hall) -> None:
@@ -471,6 +483,28 @@ async def test_what_waits_for_a_carrier_that_is_down_goes_to_the_next_of_its_rou
         await until(lambda: len(hall.sent) == 30)
         assert [dispatcher.accounts[name].state for name in ("main", "backup")] == ["down", "up"]
     assert (await row(hall.store, other)).carrier == "main"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_logins_that_nobody_answers_count_as_time_that_a_carrier_is_down(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try takes ten times as long as the pause before the next: a frozen gate shall not hold what waits."""
+    monkeypatch.setattr(keeping, "FAILOVER_SECONDS", 0.3)
+    monkeypatch.setattr(keeping, "BACKOFF_SECONDS", (0.02,))
+    await queue(hall.store, 30)
+    tried: list[float] = []
+
+    class Frozen(Carrier):
+        async def open(self) -> None:
+            tried.append(time.monotonic())
+            await asyncio.sleep(0.3)
+            raise Unavailable("登录没有回应", "no answer to the login")
+
+    main = replace(hall.setup(onward={"all": "backup"}), make=lambda links: Frozen("main", SimulatorSettings(), links))
+    async with hall.dispatching(main, hall.setup("backup")):
+        await until(lambda: len(hall.sent) == 30)
+    assert len(tried) <= 4
 
 
 @pytest.mark.usefixtures("impatient")

@@ -82,7 +82,7 @@ async def _web(gateway: Gateway, *, chosen: bool) -> AsyncIterator[None]:
             served = callbacks(app, called, gateway.inbox.receive, gateway.clock)
             port = await opened.enter_async_context(listening(served, settings.listen))
         except OSError as error:
-            raise _cannot_listen(settings.listen, error) from error
+            raise cannot_listen(settings.listen, error) from error
         _tell(f"http://{host}:{port}", called, hooked=hooked, form=settings.form)
         yield
 
@@ -118,7 +118,8 @@ def _tell(address: str, called: Mapping[str, Called | Refused], *, hooked: bool,
             say(t(f"通道 {name} 的回调：{address}/carriers/{name}", f"callbacks of {name}: {address}/carriers/{name}"))
 
 
-def _cannot_listen(listen: str, error: OSError) -> Refused:
+def cannot_listen(listen: str, error: OSError) -> Refused:
+    """What is wrong with an address that was to be listened on."""
     if error.errno == errno.EADDRINUSE:
         return Refused(f"不能监听 {listen}：已被别的程序占用", f"cannot listen on {listen}: it is taken")
     return Refused(f"不能监听 {listen}：{error.strerror}", f"cannot listen on {listen}: {error.strerror}")

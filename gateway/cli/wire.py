@@ -150,22 +150,43 @@ def operator(
         ),
     ] = 0.0,
     reject: Annotated[
-        Ratio, option("--reject", value=("比例", "SHARE"), zh="拒收的比例，0 到 1", en="share that is refused, 0 to 1")
+        Ratio,
+        option(
+            "--reject",
+            value=("比例", "SHARE"),
+            min=0,
+            max=1,
+            zh="拒收的比例，0 到 1",
+            en="share that is refused, 0 to 1",
+        ),
     ] = 0.0,
     receipt_after: Annotated[
         float, option("--receipt-after", value=("秒", "SECONDS"), zh="回执过多久来", en="when receipts come")
     ] = 0.5,
     receipt_failed: Annotated[
-        Ratio, option("--receipt-failed", value=("比例", "SHARE"), zh="没送到的比例", en="share that is not delivered")
+        Ratio,
+        option(
+            "--receipt-failed",
+            value=("比例", "SHARE"),
+            min=0,
+            max=1,
+            zh="没送到的比例",
+            en="share that is not delivered",
+        ),
     ] = 0.0,
     receipt_lost: Annotated[
-        Ratio, option("--receipt-lost", value=("比例", "SHARE"), zh="没有回执的比例", en="share without a receipt")
+        Ratio,
+        option(
+            "--receipt-lost", value=("比例", "SHARE"), min=0, max=1, zh="没有回执的比例", en="share without a receipt"
+        ),
     ] = 0.0,
     receipt_early: Annotated[
         Ratio,
         option(
             "--receipt-early",
             value=("比例", "SHARE"),
+            min=0,
+            max=1,
             zh="回执比应答先到的比例",
             en="share whose receipt overtakes the answer",
         ),
@@ -175,13 +196,22 @@ def operator(
         option(
             "--receipt-late",
             value=("比例", "SHARE"),
+            min=0,
+            max=1,
             zh="回执迟到（1分钟）的比例",
             en="share whose receipt is a minute late",
         ),
     ] = 0.0,
     receipt_twice: Annotated[
         Ratio,
-        option("--receipt-twice", value=("比例", "SHARE"), zh="回执来两次的比例", en="share whose receipt comes twice"),
+        option(
+            "--receipt-twice",
+            value=("比例", "SHARE"),
+            min=0,
+            max=1,
+            zh="回执来两次的比例",
+            en="share whose receipt comes twice",
+        ),
     ] = 0.0,
     drop_every: Annotated[
         int, option("--drop-every", value=("条", "N"), zh="每多少条断一次线", en="cut the link after so many texts")
@@ -201,6 +231,8 @@ def operator(
 ) -> None:
     from gateway.carriers.wire.operator import Behaviour
 
+    if call:
+        _address("--call", call)
     behaviour = Behaviour(
         user=user, secret=secret, latency=latency, rate=rate, reject=reject, receipt_after=receipt_after,
         receipt_failed=receipt_failed, receipt_lost=receipt_lost, receipt_early=receipt_early,
@@ -211,7 +243,7 @@ def operator(
 
 
 async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
-    host, _, port = listen.rpartition(":")
+    host, port = _address("--listen", listen)
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise Refused(
             "演练的运营商只在本机等：127.0.0.1", "a rehearsal operator listens on this machine only: 127.0.0.1"
@@ -219,9 +251,11 @@ async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
     made = _operator(protocol, behaviour)
     made.watch = _seen
     try:
-        at = await made.start(host, int(port))
+        at = await made.start(host, port)
     except OSError as error:
-        raise Refused(f"不能监听 {listen}：{error.strerror}", f"cannot listen on {listen}: {error.strerror}") from error
+        from gateway.cli.serving import cannot_listen
+
+        raise cannot_listen(listen, error) from error
     shown.say_now(
         t(f"{protocol} 在 {host}:{at} 等着，Ctrl-C 结束。", f"{protocol} listens on {host}:{at}; Ctrl-C ends it.")
     )
@@ -233,6 +267,17 @@ async def _rehearse(protocol: str, listen: str, behaviour: Behaviour) -> None:
     finally:
         asyncio.get_running_loop().remove_reader(sys.stdin)
         await made.stop()
+
+
+def _address(name: str, address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise Refused(
+            f"{name} {address}：应是 主机:端口，如 127.0.0.1:7890",
+            f"{name} {address}: should be HOST:PORT, as 127.0.0.1:7890",
+        )
+    return host.strip("[]"), int(port)
 
 
 def _operator(protocol: str, behaviour: Behaviour) -> Operator:

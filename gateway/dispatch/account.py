@@ -89,7 +89,7 @@ class Account:
         self._logins = Logins(setup.pace.relogin_seconds, BACKOFF_SECONDS, time.monotonic)
         self._frequency = Frequency(setup.bounds, clock.monotonic)
         self.gate = Gate(setup.bought, zone)
-        self._down_for = 0.0
+        self._down_since = 0.0
         self._epoch: int | None = None
         self._failure: tuple[str, str] | None = None
         self._measure_at = self._balance_at = 0.0
@@ -223,7 +223,7 @@ class Account:
                 raise EpochLost("通道已由另一进程接管", "the account is held by another process")
 
     async def _keep_sending(self, epoch: int, renewing: asyncio.Task[None]) -> None:
-        self._down_for = 0.0
+        self._down_since = time.monotonic()
         while not self._stopping.is_set():
             if wait := self._logins.wait():
                 await self._stay_down(wait, epoch, renewing)
@@ -239,17 +239,21 @@ class Account:
                 continue
             self._logins.succeeded()
             self._failure = None
-            self._down_for, self.state, self.carrier = 0.0, "up", carrier
+            self.state, self.carrier = "up", carrier
             await self._send_over(carrier, epoch, renewing)
+            self._down_since = time.monotonic()
 
     async def _stay_down(self, seconds: float, epoch: int, renewing: asyncio.Task[None]) -> None:
-        """Wait for the next login; what waits meanwhile goes to the next of its route when that takes long."""
+        """Wait for the next login; what waits meanwhile goes to the next of its route when that takes long.
+
+        A login that nobody answers takes its time too: what counts is since when nothing leaves.
+        """
         self.state = "down"
         while seconds > 0 and not self._stopping.is_set():
             pause = min(seconds, FAILOVER_SECONDS)
             await self._rest(pause, renewing)
-            seconds, self._down_for = seconds - pause, self._down_for + pause
-            if self._down_for >= FAILOVER_SECONDS and self._setup.onward:
+            seconds -= pause
+            if time.monotonic() - self._down_since >= FAILOVER_SECONDS and self._setup.onward:
                 await self._store.write(parcels.move, self._setup.name, epoch, dict(self._setup.onward))
 
     async def _rest(self, seconds: float, renewing: asyncio.Task[None]) -> None:

@@ -394,11 +394,12 @@ class Holder:
         if self._closing:
             return
         free, pace, now = self.carrier.free, self._bucket.available(), self._clock.now()
-        capacity, batch = self.carrier.capacity, list[Text]()
+        batch = list[Text]()
         for flight in self._in_turn():
             while not flight.ends and flight.sent < flight.granted:
                 text = flight.next_text()
-                fits = text.parts <= free or (free == capacity and not batch)
+                # A throttled carrier has fewer places than a long text parts: with nothing out there it goes all the same.
+                fits = text.parts <= free or (free > 0 and not self._by_text)
                 if not fits or pace < 1:
                     self._hand_over(batch)
                     self._send_later(text, pace, fits)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -102,6 +103,28 @@ def test_what_is_wrong_is_told(gateway: Gateway, words: tuple[str, ...], said: s
 def test_an_operator_listens_here_only(gateway: Gateway) -> None:
     answer = gateway("operator", "cmpp3", "--listen", "0.0.0.0:0")
     assert answer.code == 1 and "只在本机" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--listen", "127.0.0.1:abc"), "--listen 127.0.0.1:abc：应是 主机:端口"),
+        (("--listen", "127.0.0.1:70000"), "--listen 127.0.0.1:70000：应是 主机:端口"),
+        (("--listen", "7890"), "--listen 7890：应是 主机:端口"),
+        (("--call", "somewhere"), "--call somewhere：应是 主机:端口"),
+        (("--reject", "3"), "--reject"),
+    ],
+)
+def test_what_is_wrong_with_an_operator_is_told(gateway: Gateway, words: tuple[str, ...], said: str) -> None:
+    answer = gateway("operator", "sgip", *words)
+    assert answer.code != 0
+    assert said in answer.err and "Traceback" not in answer.err
+
+
+def test_an_address_that_is_taken_is_told(gateway: Gateway) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert f"不能监听 {listen}：已被别的程序占用" in gateway("operator", "cmpp3", "--listen", listen).err
 
 
 async def test_an_operator_without_a_keyboard_listens_all_the_same() -> None:
