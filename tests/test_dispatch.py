@@ -180,8 +180,12 @@ async def test_a_throttled_carrier_with_one_place_left_still_gets_long_texts(hal
             return min(1 - self._parts, super().free)
 
     await queue(hall.store, to(4, parts=2))
-    main = hall.setup(in_flight=10)
-    await send_all(hall, replace(main, make=lambda links: Narrow("main", SimulatorSettings(in_flight=10), links)))
+
+    def make(links: Links) -> Carrier:
+        hall.carriers.append(Narrow("main", SimulatorSettings(in_flight=10), links))
+        return hall.carriers[-1]
+
+    await send_all(hall, replace(hall.setup(), make=make))
     assert len(hall.sent) == 4
 
 

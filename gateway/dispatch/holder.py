@@ -398,7 +398,7 @@ class Holder:
         for flight in self._in_turn():
             while not flight.ends and flight.sent < flight.granted:
                 text = flight.next_text()
-                # A throttled carrier has fewer places than a long text parts: with nothing out there it goes all the same.
+                # A throttled carrier may have fewer places than a long text has parts: with nothing out it goes.
                 fits = text.parts <= free or (free > 0 and not self._by_text)
                 if not fits or pace < 1:
                     self._hand_over(batch)

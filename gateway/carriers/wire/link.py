@@ -433,7 +433,7 @@ class Link(asyncio.Protocol):
     @property
     def _patience(self) -> float:
         """Seconds until the next test: what waits behind a doubted link shall soon go another way."""
-        quiet, doubted = self._settings.idle_seconds, self._settings.connect_seconds
+        quiet, doubted = float(self._settings.idle_seconds), float(self._settings.connect_seconds)
         return min(quiet, doubted) if self._doubted else quiet
 
     def _doubt(self) -> None:
