@@ -196,6 +196,11 @@ class Gateway:
             for name in self.config.carriers
         ]
 
+    async def stranded(self) -> dict[str, int]:
+        """Texts that wait for accounts which config.toml no longer has, by account."""
+        waiting = await self.store.read(parcels.waiting)
+        return {name: texts for name, texts in waiting.items() if texts and name not in self.config.carriers}
+
     async def _health(self, name: str) -> Health:
         now = self.clock.now()
         sent = await self.store.read(usage.newest, name, now - HOUR, LOOKED_AT)
@@ -318,7 +323,8 @@ def _protocol(name: str, protocol: str) -> type[Carrier]:
         return carriers.load(protocol)
     except ModuleNotFoundError as error:
         raise Refused(
-            f"carriers.{name}.protocol：没有协议 {protocol}", f"carriers.{name}.protocol: no protocol {protocol}"
+            f"通道 {name}：没有协议 {protocol}；有哪些见 docs/carriers.md",
+            f"carrier {name}: no protocol {protocol}; docs/carriers.md lists them",
         ) from error
 
 
@@ -364,10 +370,13 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
 def _cut_alike(site: Config) -> Iterator[Problem]:
     """A text moves between the carriers of a route as it is, so they must cut it alike."""
     cut = cuttings(site)
-    for n, route in enumerate(site.routes):
-        if len({cut[name] for name in route.carriers}) > 1:
-            zh, en = "各通道的编码或长短信拆法不同", "the carriers encode or cut long texts differently"
-            yield Problem(config.FILE, f"routes.{n}.carriers", None, zh, en)
+    for n, route in enumerate(site.routes, 1):
+        first = route.carriers[0]
+        others = [name for name in route.carriers if cut[name] != cut[first]]
+        if others:
+            zh = f"{'、'.join(others)} 的编码或长短信拆法和 {first} 不同；改成一样（alphabet、long），或者分开写路由"
+            en = f"{', '.join(others)} encode or cut long texts unlike {first}; make them alike or part the route"
+            yield Problem(config.FILE, f"routes[{n}].carriers", None, zh, en)
 
 
 def _check_schedules(site: Config) -> Iterator[Problem]:

@@ -42,6 +42,19 @@ SKEW = 90.0
 Words = tuple[str, str]
 
 
+NOTICED = {
+    "version": "协议版本",
+    "our address": "我们的地址",
+    "their clock": "对方的时间和我们差",
+    "modem": "模块",
+    "network": "网络",
+    "operator": "运营商",
+    "signal": "信号",
+    "reports": "送达报告",
+}
+"""What carriers notice, in words of people; other names are shown as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at: what, how it is (None: not told), and what was seen; in Chinese and English."""
@@ -172,7 +185,7 @@ class Examination:
 
     def _notice(self, carrier: Carrier) -> None:
         for key, value in carrier.noticed.items():
-            self._say((f"对方所示：{key}", f"noticed: {key}"), None, value, value)
+            self._say((f"对方所示：{NOTICED.get(key, key)}", f"noticed: {key}"), None, value, value)
 
     # -- a text there and back ------------------------------------------------------------------------------
 

@@ -284,9 +284,20 @@ def _unknown(carrier: str, key: str, known: Sequence[str]) -> Problem:
     )
 
 
+_SAID: Mapping[type, tuple[str, str]] = {
+    int: ("整数，不加引号", "a whole number, without quotes"),
+    float: ("数，不加引号", "a number, without quotes"),
+    str: ("文字，加引号", "text, in quotes"),
+    bool: ("true 或 false", "true or false"),
+    tuple: ('列表，如 ["甲", "乙"]', 'a list, as ["a", "b"]'),
+    list: ('列表，如 ["甲", "乙"]', 'a list, as ["a", "b"]'),
+    dict: ("表", "a table"),
+}
+
+
 def _mistyped(carrier: str, key: str, annotation: object) -> Problem:
-    wanted = _type_of(annotation).__name__
-    return Problem("config.toml", f"carriers.{carrier}.{key}", None, f"应为 {wanted}", f"should be {wanted}")
+    zh, en = _SAID[_type_of(annotation)]
+    return Problem("config.toml", f"carriers.{carrier}.{key}", None, f"应为{zh}", f"should be {en}")
 
 
 def _missing(carrier: str, key: str) -> Problem:

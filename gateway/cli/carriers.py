@@ -75,7 +75,10 @@ def show(
         return shown.as_json(rows)
     shown.show(_bought(rows, who.config()))
     shown.say()
-    return shown.show(_doing(rows))
+    shown.show(_doing(rows))
+    for line in who.read(stranded):
+        shown.hint(line)
+    return None
 
 
 @verb("一天来没发成的：运营商的代码、意思、多少条", "What failed in the last day: operators' codes and what they mean")
@@ -106,6 +109,17 @@ add(carriers, "", doctor=doctor, failures=failures)
 async def _accounts(gateway: Gateway) -> list[dict[str, Any]]:
     config = gateway.config
     return [{**_written(config, one["name"]), **shown.plain(one)} for one in await gateway.carriers()]
+
+
+async def stranded(gateway: Gateway) -> list[str]:
+    """What to say of texts whose account was renamed or taken out of config.toml."""
+    return [
+        t(
+            f"{texts:,} 条短信在等通道 {name}，config.toml 里没有它：把名字改回来，或者取消那次群发再起草",
+            f"{texts:,} texts wait for {name}, which config.toml lacks: name it so again, or cancel the broadcast",
+        )
+        for name, texts in (await gateway.stranded()).items()
+    ]
 
 
 def _written(config: Config, name: str) -> dict[str, Any]:

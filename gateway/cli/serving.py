@@ -18,6 +18,7 @@ import structlog
 from gateway.app import Called, Gateway, open_gateway
 from gateway.app import callbacks as callbacks_of
 from gateway.carriers import Received
+from gateway.cli.carriers import stranded
 from gateway.cli.language import t
 from gateway.cli.shown import say_now as say
 from gateway.errors import Refused
@@ -51,6 +52,8 @@ async def _start(part: str, gateway: Gateway, running: contextlib.AsyncExitStack
         await running.enter_async_context(gateway.dispatching())
         accounts = "、".join(gateway.config.carriers)
         say(t(f"发送：账号 {accounts}", f"dispatch: accounts {accounts}"))
+        for line in await stranded(gateway):
+            say(line)
     elif part == "schedule":
         await running.enter_async_context(gateway.schedules.running())
         await running.enter_async_context(gateway.keeping_house())

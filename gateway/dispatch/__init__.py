@@ -74,7 +74,8 @@ def alone(store: Store) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Refused(
-                "另一个进程正在发送（gateway serve）", "another process is dispatching (gateway serve)"
+                "另一个进程正在发送（gateway serve），同时只能有一个：先停下它再试",
+                "another process is dispatching (gateway serve), and there can be one only: stop it first",
             ) from error
         yield
 

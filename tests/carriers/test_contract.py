@@ -43,11 +43,11 @@ def test_settings_take_their_types() -> None:
 @pytest.mark.parametrize(
     ("changed", "key", "said"),
     [
-        ({"tries": "3"}, "tries", "应为 int"),
-        ({"tries": True}, "tries", "应为 int"),
-        ({"tls": 1}, "tls", "应为 bool"),
-        ({"words": "a"}, "words", "应为 tuple"),
-        ({"names": []}, "names", "应为 dict"),
+        ({"tries": "3"}, "tries", "应为整数"),
+        ({"tries": True}, "tries", "应为整数"),
+        ({"tls": 1}, "tls", "应为true 或 false"),
+        ({"words": "a"}, "words", "应为列表"),
+        ({"names": []}, "names", "应为表"),
         ({"tries": 0}, "tries", "至少 1"),
         ({"hosts": "h"}, "hosts", "没有这个设置"),
     ],

@@ -93,6 +93,17 @@ def test_the_same_key_is_the_same_broadcast(gateway: Gateway, site: Path) -> Non
     assert first["not_before"] == "2099-07-01T01:00:00+00:00"
 
 
+def test_texts_whose_account_was_renamed_are_told_of(gateway: Gateway, site: Path) -> None:
+    people = approved(gateway, "--village", "枣湾村", "--at", "2099-07-01 09:00")["people"]
+    assert "在等通道" not in gateway("carriers").fine().err
+    config = site / "config.toml"
+    config.write_text(
+        config.read_text().replace("[carriers.simulator]", "[carriers.other]").replace('["simulator"]', '["other"]')
+    )
+    said = gateway("carriers").fine().err
+    assert "条短信在等通道 simulator，config.toml 里没有它：把名字改回来" in said and str(people) in said
+
+
 def test_an_approval_may_name_its_digest(gateway: Gateway, site: Path) -> None:
     found = drafted(gateway, "--village", "枣湾村")
     approve = ("--as", "li", "broadcast", "approve", "1", "--people", str(found["people"]), "--digest")

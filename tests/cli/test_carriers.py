@@ -70,3 +70,22 @@ def test_the_doctor_waits_until_nobody_sends(gateway: Gateway, site: Path) -> No
         fcntl.flock(held, fcntl.LOCK_EX)
         refused = gateway("carriers", "doctor", "simulator")
     assert (refused.code, "gateway serve" in refused.err) == (1, True)
+
+
+def test_accounts_that_cut_unlike_each_other_are_told_apart_by_name(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    table = (
+        '[carriers.{}]\nprotocol = "cmpp"\nhost = "127.0.0.1"\nport = 7890\nuser = "901234"\nsecret_env = "X"\n'
+        'service = "S"\nservice_code = "10690001"\nlong = {}\n\n[[routes]]'
+    )
+    text = config.read_text().replace('carriers = ["simulator"]', 'carriers = ["six", "seven"]')
+    for name, long in (("six", 6), ("seven", 7)):
+        text = text.replace("[[routes]]", table.format(name, long), 1)
+    config.write_text(text)
+    assert "routes[1].carriers：seven 的编码或长短信拆法和 six 不同；改成一样" in gateway("check").err
+
+
+def test_a_protocol_that_is_none_is_told_once(gateway: Gateway, site: Path) -> None:
+    config = site / "config.toml"
+    config.write_text(config.read_text().replace('protocol = "simulator"', 'protocol = "cmmp"'))
+    assert "carriers.simulator.protocol：通道 simulator：没有协议 cmmp；有哪些见" in gateway("check").err
