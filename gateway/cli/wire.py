@@ -160,6 +160,10 @@ def operator(
             en="share that is refused, 0 to 1",
         ),
     ] = 0.0,
+    reject_code: Annotated[
+        int,
+        option("--reject-code", value=("代码", "CODE"), min=0, zh="拒收时回的代码", en="the code that it refuses with"),
+    ] = 0,
     receipt_after: Annotated[
         float, option("--receipt-after", value=("秒", "SECONDS"), zh="回执过多久来", en="when receipts come")
     ] = 0.5,
@@ -234,10 +238,10 @@ def operator(
     if call:
         _address("--call", call)
     behaviour = Behaviour(
-        user=user, secret=secret, latency=latency, rate=rate, reject=reject, receipt_after=receipt_after,
-        receipt_failed=receipt_failed, receipt_lost=receipt_lost, receipt_early=receipt_early,
-        receipt_late=receipt_late, receipt_late_after=60.0, receipt_twice=receipt_twice, drop_every=drop_every,
-        call=call, seed=seed,
+        user=user, secret=secret, latency=latency, rate=rate, reject=reject, reject_code=reject_code,
+        receipt_after=receipt_after, receipt_failed=receipt_failed, receipt_lost=receipt_lost,
+        receipt_early=receipt_early, receipt_late=receipt_late, receipt_late_after=60.0, receipt_twice=receipt_twice,
+        drop_every=drop_every, call=call, seed=seed,
     )  # fmt: skip
     asyncio.run(_rehearse(protocol, listen, behaviour))
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Gateway
-from gateway.carriers import Accepted
+from gateway.carriers import Accepted, Rejected
 from tests.carriers.modem import Gsm
 from tests.carriers.rig import Cmpp3, Rig, Sgip, texts
 
@@ -140,6 +140,28 @@ async def test_an_operator_without_a_keyboard_listens_all_the_same() -> None:
         carrier = await rig.opened()
         carrier.submit(texts(1))
         await rig.desk.until(lambda: rig.desk.receipts)
+        await carrier.close()
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 5) == 130
+
+
+async def test_an_operator_refuses_with_the_code_that_it_is_told() -> None:
+    """So that a hall can rehearse a broadcast that stops itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from gateway.cli import main; main()", "operator", "cmpp3", "--listen", "127.0.0.1:0",
+        "--reject", "1", "--reject-code", "9",
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, env={**os.environ, "GATEWAY_LANG": "zh"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    rig = Cmpp3()
+    rig.secret = "rehearsal"
+    try:
+        rig.port = int(re.findall(r":(\d+)", (await process.stdout.readline()).decode())[0])
+        carrier = await rig.opened()
+        carrier.submit(texts(1))
+        (answer,) = await rig.desk.answered(1)
+        assert isinstance(answer, Rejected) and answer.error == "9"
         await carrier.close()
     finally:
         process.send_signal(signal.SIGINT)
