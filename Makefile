@@ -15,7 +15,9 @@ PURE := $(addprefix tests/,test_text.py test_phone.py test_worktime.py test_cloc
 	test_payouts.py roster/test_reading.py feeds test_sheets.py test_config.py test_settings.py test_hall.py test_tomlfile.py \
 	test_templates.py)
 
+# Compiled once: the tests start some hundreds of processes, which would each do it again where nothing may be kept.
 test: $(DEVREADY)
+	@$(BIN)/python -m compileall -q -j 0 gateway tests
 	@$(BIN)/python -m pytest -q $(PURE) --cov=gateway --cov-config=tests/pure.coveragerc
 	@$(BIN)/python -m pytest $(PYTEST)
 

@@ -5,7 +5,8 @@ Policy
   index. References wrap and repeat: the number must agree, and two texts that fit are quarantined, never guessed.
 - What fits nothing is parked and tried again; a late, early or repeated receipt changes nothing but by adding a fact.
 - A text whose fate is unknown is settled by a parked receipt only when account, number and time fit and it is the only
-  one to that number without a receipt; that is recorded as matched by number.
+  one to that number without a receipt; that is recorded as matched by number. The part takes the receipt's reference,
+  so that the same receipt told again settles no other text.
 - A failure that asks for another try gets one in the same transaction (`retrying`).
 - Some operators send one receipt for a long text. By the account's rule (`every`, `first`, `last`, `one`) it is then
   recorded of the other parts as well, as matched by `whole`, so that a text's state is derived from its facts as ever;
@@ -21,7 +22,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 from sqlalchemy import text as sql
 
 from gateway.model import Outcome, home_parcel
@@ -262,19 +263,33 @@ def _settle(
     out = _still_out(db, carrier, unsettled)
     fitted: list[bulk.Row] = []
     done: list[int] = []
+    named: list[tuple[Part, str]] = []
     for row in rows:
         told = Told(row.carrier_ref, row.phone, row.state, row.error, row.at)
         part, _ = _fit(told, found.get(row.carrier_ref, []))
         how = "ref"
         if part is None and row.phone not in out:
             part, how = _by_number(told, unsettled), "number"
+            if part is not None:
+                named.append((part, row.carrier_ref))
+                found[row.carrier_ref] = [part]
         if part is not None:
             fitted.append((*part[:3], row.state, row.error, how, row.at))
             done.append(row.id)
     _append(db, carrier, fitted, rule, retry, signs, now)
+    _name(db, carrier, named)
     if done:
         db.execute(delete(receipt_unmatched).where(receipt_unmatched.c.id.in_(done)))
     return len(done)
+
+
+def _name(db: Connection, carrier: str, named: Sequence[tuple[Part, str]]) -> None:
+    """Learn the references of parts whose answer never came: the same receipt again must not settle another text."""
+    for part, ref in named:
+        s = submission.c
+        own = and_(s.message_id == part.message_id, s.attempt == part.attempt, s.part == part.part)
+        nameless = and_(own, s.carrier == carrier, s.carrier_ref.is_(None))
+        db.execute(update(submission).where(nameless).values(carrier_ref=ref))
 
 
 Unsettled = dict[str, list["_Text"]]

@@ -32,6 +32,7 @@ AT = {
 }
 """What was said last of these -> what a kill is counted under; besides, it may be composing."""
 DELAY_SECONDS = 0.04
+START_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -102,16 +103,18 @@ class Worker:
         self._composing = word == "composing" or (self._composing and word != "approved")
         return word
 
-    async def hear_until(self, moment: str, times: int) -> None:
-        """Until it has said `moment` so often, or ends."""
-        while times and (word := await self.hear()) is not None:
-            times -= word == moment
+    async def hear_until(self, moment: str, times: int, seconds: float) -> None:
+        """Until it has said `moment` so often, or ends, or was up for so long: starting takes its own time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS) as limit:
+                while times and (word := await self.hear()) is not None:
+                    times -= word == moment
+                    if word == "up":
+                        limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     async def live_until(self, moment: str, dice: random.Random, seconds: float) -> None:
-        """Until shortly after `moment`, or for so long where it does not come; killed then."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.hear_until(moment, dice.randint(1, MOMENTS[moment]))
+        """Until shortly after `moment`, or for so long once it is up where that does not come; killed then."""
+        await self.hear_until(moment, dice.randint(1, MOMENTS[moment]), seconds)
         await self.listen_for(dice.uniform(0.0, DELAY_SECONDS))
         await self.kill()
 

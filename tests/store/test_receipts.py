@@ -199,6 +199,25 @@ async def test_a_long_uncertain_text_takes_one_receipt_for_each_part(store: Stor
     assert await counted(store) == {"delivered": 1}
 
 
+async def test_the_same_receipt_again_settles_no_other_text(store: Store) -> None:
+    first, second = message_id(await queue(store, to(1, parts=2)), 0), message_id(await queue(store, 1), 0)
+    await submitted(store, first, None, None, outcome=Outcome.UNCERTAIN)
+    await hear(store, told("X", number(0)), told("Y", number(0)))
+    assert await settle(store) == Stored(2, 0)
+    await submitted(store, second, None, outcome=Outcome.UNCERTAIN)  # it never left
+    assert await hear(store, told("X", number(0))) == Stored(1, 0)
+    assert await settle(store) == Stored(0, 0)
+    assert [each[:3] for each in await matched(store)] == [(first, 1, 1), (first, 1, 2)]
+
+
+async def test_two_words_about_one_reference_are_about_one_part(store: Store) -> None:
+    key = message_id(await queue(store, to(1, parts=2)), 0)
+    await submitted(store, key, None, None, outcome=Outcome.UNCERTAIN)
+    await hear(store, told("X", number(0), "undelivered"), told("X", number(0)))
+    assert await settle(store) == Stored(2, 0)
+    assert {each[:3] for each in await matched(store)} == {(key, 1, 1)}
+
+
 @pytest.mark.parametrize("other", [Outcome.UNCERTAIN, Outcome.ACCEPTED])
 async def test_of_two_texts_to_a_number_none_is_guessed(store: Store, other: Outcome) -> None:
     home = await queue(store, [*to(1), *to(1)])
