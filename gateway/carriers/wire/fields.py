@@ -137,7 +137,7 @@ class Fixed(Step):
             found = self._struct.unpack_from(frame, at)
         except struct.error:
             raise _cut(self.names[0], at) from None
-        values.update(zip(self.names, found, strict=True))
+        values.update(zip(self.names, found))  # noqa: B905 - as many as the struct has, and this is the hot path
         for name in self._texts:
             octets = values[name]
             values[name] = as_text(octets) if octets[0] else ""
@@ -200,8 +200,9 @@ class Tail(Step):
         out.append(octets.ljust(self._size, b"\0"))
 
     def unpack(self, frame: bytes, at: int, values: MutableMapping[str, Value]) -> int:
-        values[self._name] = as_text(frame[at : at + self._size])
-        return min(len(frame), at + self._size)
+        octets = frame[at : at + self._size]
+        values[self._name] = as_text(octets) if octets.strip(b"\0") else ""
+        return at + len(octets)
 
 
 class Rest(Step):
@@ -380,7 +381,8 @@ def _steps(fields: Sequence[Field | Step]) -> list[Step]:
 
 def as_text(octets: bytes) -> str:
     """Up to the first NUL, without spaces around it."""
-    return octets.split(b"\0", 1)[0].decode("latin-1").strip(" ")
+    text = octets.rstrip(b"\0 ").decode("latin-1")
+    return text.partition("\0")[0].strip(" ") if "\0" in text else text.lstrip(" ")
 
 
 def _count(name: str, counted: str, values: Values) -> int:
