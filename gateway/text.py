@@ -112,11 +112,7 @@ def measure(text: str) -> Measure:
 
 def split(text: str) -> list[str]:
     """The texts of the parts, in order; joined they are `text`, and there is at least one."""
-    if not _BEYOND_GSM7.search(text):
-        septets = encode_gsm7(text)
-        return [decode_gsm7(septets[start:end]) for start, end in _spans(_gsm7_cuts(septets))]
-    octets = _utf16(text)
-    return [octets[2 * start : 2 * end].decode("utf-16-be") for start, end in _spans(_ucs2_cuts(octets))]
+    return cut(text, Cutting())[1]
 
 
 def billed_parts(text: str) -> int:
@@ -132,8 +128,7 @@ def cut(text: str, cutting: Cutting) -> tuple[Alphabet, list[str]]:
     less = max(0, cutting.header - 6)  # of each part, beyond the six octets that the limits allow for
     if cutting.alphabet == "auto" and not _BEYOND_GSM7.search(text):
         septets = encode_gsm7(text)
-        cuts = _cuts(len(septets), GSM7_SINGLE, GSM7_PART - less, lambda at: septets[at - 1] == 0x1B)
-        pieces = [decode_gsm7(septets[start:end]) for start, end in _spans(cuts)]
+        pieces = [decode_gsm7(septets[start:end]) for start, end in _spans(_gsm7_cuts(septets, less))]
         return Alphabet.GSM7, pieces if cutting.header else [text]
     if cutting.alphabet == "gb18030" and _within_gbk(text):
         ends = list(accumulate(_gb18030_widths(text), initial=0))
@@ -142,8 +137,7 @@ def cut(text: str, cutting: Cutting) -> tuple[Alphabet, list[str]]:
         pieces = [text[places[start] : places[end]] for start, end in _spans(cuts)]
         return Alphabet.GB18030, pieces if cutting.header else [text]
     octets = _utf16(text)
-    cuts = _cuts(len(octets) // 2, UCS2_SINGLE, UCS2_PART - less, lambda at: octets[2 * at] & 0xFC == 0xDC)
-    pieces = [octets[2 * start : 2 * end].decode("utf-16-be") for start, end in _spans(cuts)]
+    pieces = [octets[2 * start : 2 * end].decode("utf-16-be") for start, end in _spans(_ucs2_cuts(octets, less))]
     return Alphabet.UCS2, pieces if cutting.header else [text]
 
 
@@ -184,13 +178,13 @@ def _ucs2_parts(text: str, octets: bytes) -> int:
     return len(_ucs2_cuts(octets))
 
 
-def _gsm7_cuts(septets: bytes) -> list[int]:
-    return _cuts(len(septets), GSM7_SINGLE, GSM7_PART, lambda at: septets[at - 1] == 0x1B)
+def _gsm7_cuts(septets: bytes, less: int = 0) -> list[int]:
+    return _cuts(len(septets), GSM7_SINGLE, GSM7_PART - less, lambda at: septets[at - 1] == 0x1B)
 
 
-def _ucs2_cuts(octets: bytes) -> list[int]:
+def _ucs2_cuts(octets: bytes, less: int = 0) -> list[int]:
     """In units; a unit 0xDC00 to 0xDFFF is the second half of a pair."""
-    return _cuts(len(octets) // 2, UCS2_SINGLE, UCS2_PART, lambda at: octets[2 * at] & 0xFC == 0xDC)
+    return _cuts(len(octets) // 2, UCS2_SINGLE, UCS2_PART - less, lambda at: octets[2 * at] & 0xFC == 0xDC)
 
 
 def _cuts(size: int, single: int, part: int, divides: Callable[[int], bool]) -> list[int]:
