@@ -235,14 +235,15 @@ class Link(asyncio.Protocol):
     def _submit(self, segment: Segment, now: datetime) -> None:
         flight, pdu = segment.flight, segment.pdu
         if flight.refused:
-            self._settle(flight, lambda: flight.refuse("", for_good=False))
+            flight.refuse("", for_good=False)
+            self._settle(flight)
             return
         sequence = self._number(pdu, now)
         try:
             self._reply(pdu)
         except Malformed as error:
-            code = error.en
-            self._settle(flight, lambda: flight.refuse(code, for_good=True))
+            flight.refuse(error.en, for_good=True)
+            self._settle(flight)
             return
         segment.at = self._busy = self._loop.time()
         flight.named[segment.number - 1] = self._dialect.named(pdu)
@@ -311,14 +312,16 @@ class Link(asyncio.Protocol):
         ref, code = self._dialect.answered(pdu)
         if not code:
             self._throttle.taken(self._loop.time())
-            self._settle(segment.flight, lambda: segment.flight.took(segment.number, ref))
+            segment.flight.took(segment.number, ref)
+            self._settle(segment.flight)
             return
         does = self._dialect.explained("submit", code).does
         if does == "slow" and segment.slowed < MOST_SLOWED:
             self._slow_down(segment)
             return
         later = does in ("slow", "retry", "wait", *ACCOUNTS_FAULT)
-        self._settle(segment.flight, lambda: segment.flight.refuse(code, for_good=not later))
+        segment.flight.refuse(code, for_good=not later)
+        self._settle(segment.flight)
         if does in ACCOUNTS_FAULT:
             self._start_over(code)
 
@@ -329,11 +332,12 @@ class Link(asyncio.Protocol):
         self._ending, self.why = True, "the operator wants a new login"
         while self._waiting:
             flight = self._waiting.popleft().flight
-            self._settle(flight, lambda flight=flight: flight.refuse(code, for_good=False))  # type: ignore[misc]
+            flight.refuse(code, for_good=False)
+            self._settle(flight)
         self._starting_over = self._loop.create_task(self.end())
 
-    def _settle(self, flight: Flight, act: Callable[[], None]) -> None:
-        act()
+    def _settle(self, flight: Flight) -> None:
+        """Something was said of one of its parts: with the last of them it is answered."""
         if (answer := flight.answer()) is not None:
             self._answers.append(answer)
 
@@ -451,7 +455,8 @@ class Link(asyncio.Protocol):
             if segment.at > before:
                 break
             del self._flying[sequence]
-            self._settle(segment.flight, lambda flight=segment.flight: flight.lose("no answer"))  # type: ignore[misc]
+            segment.flight.lose("no answer")
+            self._settle(segment.flight)
         return len(self._flying) < unanswered
 
     def _test(self) -> None:
@@ -466,13 +471,15 @@ class Link(asyncio.Protocol):
 
     def _lose_all(self) -> None:
         for segment in self._flying.values():
-            self._settle(segment.flight, lambda flight=segment.flight: flight.lose(self.why))  # type: ignore[misc]
+            segment.flight.lose(self.why)
+            self._settle(segment.flight)
         for segment in self._waiting:
             flight = segment.flight
             if flight.written:
-                self._settle(flight, lambda flight=flight: flight.lose(self.why))  # type: ignore[misc]
+                flight.lose(self.why)
             else:
-                self._settle(flight, lambda flight=flight: flight.refuse("link lost", for_good=False))  # type: ignore[misc]
+                flight.refuse("link lost", for_good=False)
+            self._settle(flight)
         self._flying.clear()
         self._waiting.clear()
         self._tell()
