@@ -73,8 +73,8 @@ class Gateway:
         self.calendar = Calendar(site.calendar.off, site.calendar.on)
         self.recent = Recent()
         self.dispatcher: Dispatcher | None = None
-        self._protocols: dict[str, tuple[type[Carrier], Any]] = {}
-        self.outbox = Outbox(site, cuttings(site))
+        self._protocols = protocols(site)
+        self.outbox = Outbox(site, cuttings(self._protocols))
         self.officials = Officials(store, clock)
         self.roster = Roster(store, site, clock)
         self.duty = Duty(site, self.outbox, notices, clock)
@@ -104,10 +104,6 @@ class Gateway:
 
     def _objection(self, name: str, body: str) -> tuple[str, str] | None:
         """Why the account's protocol would refuse a signed body."""
-        if name not in self._protocols:
-            account = self.config.carriers[name]
-            kind = _protocol(name, account.protocol)
-            self._protocols[name] = kind, _own_settings(self.config, kind, account, account.with_secrets_made_up())
         kind, settings = self._protocols[name]
         return kind.objection(settings, body)
 
@@ -267,14 +263,22 @@ def make_carrier(site: Config, name: str, links: Links) -> Carrier:
     return kind(name, _own_settings(site, kind, account, account.with_secrets()), links)
 
 
-def cuttings(site: Config) -> Mapping[str, Cutting]:
+Protocols = Mapping[str, tuple[type[Carrier], Any]]
+
+
+def protocols(site: Config) -> Protocols:
+    """Each account's protocol with its settings, secrets made up: for all that can be asked without a login."""
+    kinds = {name: _protocol(name, account.protocol) for name, account in site.carriers.items()}
+    accounts = site.carriers
+    return {
+        name: (kind, _own_settings(site, kind, accounts[name], accounts[name].with_secrets_made_up()))
+        for name, kind in kinds.items()
+    }
+
+
+def cuttings(known: Protocols) -> Mapping[str, Cutting]:
     """How each account cuts long texts."""
-    return {name: _cutting(site, account) for name, account in site.carriers.items()}
-
-
-def _cutting(site: Config, account: Account) -> Cutting:
-    kind = _protocol(account.name, account.protocol)
-    return kind.cutting(_own_settings(site, kind, account, account.with_secrets_made_up()))
+    return {name: kind.cutting(settings) for name, (kind, settings) in known.items()}
 
 
 Called = Callable[[Call, datetime], Reply]
@@ -369,7 +373,7 @@ def _cross_check(site: Config, notices: Mapping[str, Template]) -> list[Problem]
 
 def _cut_alike(site: Config) -> Iterator[Problem]:
     """A text moves between the carriers of a route as it is, so they must cut it alike."""
-    cut = cuttings(site)
+    cut = cuttings(protocols(site))
     for n, route in enumerate(site.routes, 1):
         first = route.carriers[0]
         others = [name for name in route.carriers if cut[name] != cut[first]]
